@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The one header that the BPF programs (C) and userspace (C++) share: what stands in the pinned maps, under which names, and
+ * why a packet took its way. Every struct is free of hidden padding (userspace asserts it), so that a key compares by its bytes.
+ *
+ * A change of any layout here is a change of MERINO_ABI_VERSION.
+ */
+#ifndef MERINO_ABI_H
+#define MERINO_ABI_H
+
+#include <linux/types.h>
+
+#define MERINO_ABI_VERSION 1
+#define MERINO_PIN_ROOT "/sys/fs/bpf/merino"
+
+#define MERINO_ETH_ALEN 6
+
+/* An address of either family, network byte order: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+struct merino_addr {
+	union {
+		__u8 bytes[16];
+		__be32 words[4];
+	};
+};
+
+/* pods: the pods of this node, by address. Written by the CNI plugin, mended by the agent. */
+struct merino_pod_key {
+	struct merino_addr addr;
+};
+
+struct merino_pod {
+	struct merino_addr gateway; /* the address whose ARP questions are answered; all zero for none */
+	__u32 ifindex;		    /* host side of the pod's veth */
+	__u8 pod_mac[MERINO_ETH_ALEN];
+	__u8 host_mac[MERINO_ETH_ALEN];
+	__u32 delivery; /* enum merino_delivery */
+};
+
+enum merino_delivery {
+	MERINO_DELIVER_PEER = 0,     /* straight into the pod (bpf_redirect_peer): skips the host side's qdisc and taps */
+	MERINO_DELIVER_REDIRECT = 1, /* through the host side of the veth: for pods with a qdisc or programs on it */
+};
+
+/* peers: node subnets, by prefix. prefix_len counts bits of the 128-bit address: an IPv4 /24 is 120. */
+struct merino_peer_key {
+	struct merino_addr subnet; /* host bits zero */
+	__u32 prefix_len;
+};
+
+struct merino_peer {
+	struct merino_addr underlay; /* the node's tunnel endpoint */
+	__u8 vtep_mac[MERINO_ETH_ALEN];
+	__u8 kind; /* enum merino_peer_kind */
+	__u8 reserved;
+};
+
+enum merino_peer_kind {
+	MERINO_PEER_VXLAN = 1,
+};
+
+/* nodes: every peer's tunnel endpoint, by address: who may send tunnel packets at all, and whose tunnel port pods must not reach. */
+struct merino_node_key {
+	struct merino_addr underlay;
+};
+
+struct merino_node {
+	__u32 subnets; /* how many entries of peers point here */
+};
+
+/* network: one entry, what changes while the programs run. */
+#define MERINO_MAX_PREFIX_LENS 28
+
+struct merino_prefix_lens {
+	__u32 count;
+	__u8 lens[MERINO_MAX_PREFIX_LENS]; /* longest first, bits of the 128-bit address */
+};
+
+struct merino_network {
+	__u32 abi_version;
+	__u32 reserved;
+	struct merino_prefix_lens peers_v4; /* the lengths that occur among the keys of peers */
+	struct merino_prefix_lens peers_v6;
+};
+
+/* The programs' frozen configuration (.rodata); another value means loading the programs again and swapping them in the links. */
+struct merino_config {
+	struct merino_addr underlay_v4; /* this node's tunnel endpoint */
+	struct merino_addr network_v4;	/* the pod network, host bits zero */
+	__u32 network_v4_len;		/* bits of the 128-bit address */
+	__u32 uplink_ifindex;
+	__u32 device_ifindex; /* merino0 */
+	__u32 vni;
+	__u32 pod_mtu; /* the largest IP packet that may be encapsulated */
+	__be16 tunnel_port;
+	__u8 vtep_mac[MERINO_ETH_ALEN];
+	__u8 fast_path; /* 0: everything goes through the stack, only from_host encapsulates */
+	__u8 reserved[7];
+	__u64 program_id; /* which build's programs these are; another build's are replaced */
+};
+
+struct merino_counter {
+	__u64 packets;
+	__u64 bytes; /* length of the frame as the program saw it first */
+};
+
+/* Why a packet took its way. One list: it is the return value inside the programs, the index into counters, the label in tools
+ * and metrics, and what tests assert. X(name, action, meaning, remedy); action is FAST, STACK or DROP.
+ * A program counts each packet that it sees once. A packet that meets two programs (from_wire leaves it to the stack, from_tunnel
+ * sees it again behind merino0) is counted by each.
+ */
+#define MERINO_REASONS(X)                                                                                                          \
+	X(LOCAL, FAST, "from a pod, delivered to a pod of this node", "")                                                          \
+	X(ENCAP, FAST, "from a pod, encapsulated and sent to the destination's node", "")                                          \
+	X(DECAP, FAST, "from the wire, decapsulated and delivered to a pod", "")                                                   \
+	X(TUNNEL, FAST, "decapsulated by the VXLAN driver (a GRO aggregate), delivered to a pod", "")                              \
+	X(HOST_ENCAP, FAST, "routed by the stack, encapsulated and sent to the destination's node", "")                            \
+	X(HOST_DRIVER, FAST, "routed by the stack, encapsulated by the VXLAN driver: it was encapsulated before", "")              \
+	X(ARP_REPLY, FAST, "a pod asked for its gateway's MAC address and was answered", "")                                       \
+	X(NOT_IP, STACK, "not an IPv4 packet, or VLAN-tagged", "")                                                                 \
+	X(NOT_FOR_US, STACK, "the frame is not addressed to this interface (broadcast, multicast, another MAC)", "")               \
+	X(NOT_TUNNEL, STACK, "on the uplink, but not a tunnel packet to this node", "")                                            \
+	X(WRONG_VNI, STACK, "a tunnel packet with another VNI or unknown VXLAN flags", "compare Backend.VNI of the nodes")         \
+	X(INNER_MAC, STACK, "the inner frame is addressed to another VTEP", "the sender holds a stale lease of this node")         \
+	X(FAST_PATH_OFF, STACK, "the fast path is switched off", "set FastPath, or load nf_conntrack and restart merinod")         \
+	X(NO_ROUTE, STACK, "the destination is neither a pod of this node nor a peer's: services, hosts, the outside", "")         \
+	X(NOT_POD, STACK, "from a peer, to an address of this node that is not a pod", "")                                         \
+	X(TRANSLATED, STACK, "conntrack translates this flow (a service, a host port, masquerade)", "")                            \
+	X(PROTOCOL, STACK, "neither TCP nor UDP: the stack's conntrack must see it", "")                                           \
+	X(FRAGMENT, STACK, "an IP fragment", "large UDP, or an MTU that is too small on the way")                                  \
+	X(IP_OPTIONS, STACK, "an IPv4 header with options", "")                                                                    \
+	X(TTL, STACK, "the hop limit ends here: the stack answers with time exceeded", "")                                         \
+	X(MTU, STACK, "larger than the network's MTU: the stack answers with fragmentation needed", "the pod's MTU is wrong")      \
+	X(ECN, STACK, "the underlay marked congestion: the stack carries the mark inward", "")                                     \
+	X(AGGREGATE, STACK, "a GRO aggregate: the VXLAN driver decapsulates it, from_tunnel delivers it", "")                      \
+	X(HELPER, STACK, "a kernel helper refused: already encapsulated, or out of memory", "")                                    \
+	X(SPOOFED, DROP, "the source is not the pod's own address or MAC", "the pod forges, or has an address CNI did not give")   \
+	X(SPOOFED_ARP, DROP, "an ARP packet that claims an address the pod does not have", "the pod forges")                       \
+	X(TUNNEL_PORT, DROP, "a pod sends to the tunnel port of a node", "the pod forges tunnel packets")                          \
+	X(UNKNOWN_SENDER, DROP, "a tunnel packet from a host that is no peer", "compare merinoctl peers with the sender's lease")  \
+	X(FORGED, DROP, "the inner source does not belong to the node that sent it", "two nodes claim one subnet, or forgery")     \
+	X(MALFORMED, DROP, "shorter than its headers say", "a broken sender or network card")                                      \
+	X(NO_PEER, DROP, "from the host to the pod network, but no node has that subnet", "merinoctl peers; is that node up?")
+
+enum merino_reason {
+#define X(name, action, meaning, remedy) MERINO_##name,
+	MERINO_REASONS(X)
+#undef X
+		MERINO_REASON_COUNT
+};
+
+#endif

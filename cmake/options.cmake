@@ -1,0 +1,30 @@
+option(MERINO_TESTS "build the tests" ON)
+set(MERINO_SANITIZE "" CACHE STRING "sanitizers for userspace: address,undefined or thread")
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+pkg_check_modules(BPF REQUIRED IMPORTED_TARGET libbpf>=1.1)
+pkg_check_modules(NL REQUIRED IMPORTED_TARGET libnl-3.0 libnl-route-3.0)
+pkg_check_modules(NFTABLES REQUIRED IMPORTED_TARGET libnftables)
+pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+
+# Warnings are errors, for the house's own code.
+add_library(merino_warnings INTERFACE)
+target_compile_options(merino_warnings INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual -Wconversion -Wno-sign-conversion -Wformat=2 -Wimplicit-fallthrough)
+if(MERINO_SANITIZE)
+  target_compile_options(merino_warnings INTERFACE -fsanitize=${MERINO_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(merino_warnings INTERFACE -fsanitize=${MERINO_SANITIZE})
+endif()
+
+# merino_library(name SOURCES ... LINK ...): a static library of the house, included as "name/header.h".
+function(merino_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(merino_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(merino_${name} PUBLIC ${CMAKE_SOURCE_DIR}/userspace ${CMAKE_SOURCE_DIR}/bpf)
+  target_link_libraries(merino_${name} PUBLIC ${ARG_LINK} PRIVATE merino_warnings)
+endfunction()

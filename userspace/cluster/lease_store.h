@@ -1,0 +1,50 @@
+// Where leases live. Level-triggered: a store gives the whole set as it is, and says when to look again.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cluster/lease.h"
+#include "cluster/net_conf.h"
+
+namespace merino {
+
+struct RejectedLease {
+  std::string key;     // as the store names it
+  std::string reason;  // what is wrong with it
+};
+
+struct LeaseSet {
+  std::vector<Lease> leases;            // well-formed, unexpired, one per subnet, ordered by subnet; the own one among them
+  std::vector<RejectedLease> rejected;  // named in the log and in merinoctl, otherwise without effect
+};
+
+struct LeaseRequest {
+  LeaseAttributes attributes;
+  std::optional<Prefix> previous_subnet;  // from subnet.env
+};
+
+class LeaseStore {
+ public:
+  virtual ~LeaseStore() = default;
+
+  // All leases now. On an error the caller keeps what it knew.
+  virtual Result<LeaseSet> list() = 0;
+
+  // The node's subnet, in flannel's order: the unexpired lease with our public IP if it fits `conf` (attributes are updated in place); else
+  // the previous subnet if it fits and nobody holds it; else one of the first 100 free subnets from subnet_min, at random. A lost race takes
+  // the next one. exhausted when there is none.
+  virtual Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) = 0;
+
+  // Extends the lease by kLeaseTtl and writes the attributes if they differ. A lease that somebody deleted is taken again (same subnet);
+  // exists if another node holds the subnet meanwhile.
+  virtual Result<Lease> renew(const Lease& lease) = 0;
+
+  // Becomes readable when the set may have changed; drain_events() before list().
+  [[nodiscard]] virtual int event_fd() const = 0;
+  virtual void drain_events() = 0;
+};
+
+}  // namespace merino

@@ -1,0 +1,38 @@
+// The BPF programs of this build: loaded with a configuration, pinned, and compared with what is pinned.
+//
+// The agent owns the pins below MERINO_PIN_ROOT. Maps live as long as their pins; programs are replaced whole (a new object with
+// another frozen configuration that reuses the pinned maps), and the links are then swapped to them one by one, each atomically.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "abi.h"
+#include "base/result.h"
+
+namespace merino {
+
+enum class Program { from_pod, from_wire, from_tunnel, from_host };
+const char* program_name(Program program);
+
+// Mounts bpffs at /sys/fs/bpf if nothing is mounted there. Needs CAP_SYS_ADMIN.
+Status ensure_bpffs();
+
+// What abi.h's maps can hold.
+inline constexpr uint32_t kMaxPods = 4096;
+inline constexpr uint32_t kMaxPeers = 131072;
+
+// The configuration of the pinned programs, read back from their frozen .rodata; nullopt if there are none (or half of them).
+Result<std::optional<merino_config>> loaded_config();
+
+// program_id of this build: a hash of the BPF object that is built in.
+uint64_t program_id();
+
+// Can this kernel answer the conntrack question (kfunc bpf_skb_ct_lookup)? False also while nf_conntrack is not loaded.
+Result<bool> kernel_has_conntrack_lookup();
+
+// Loads the programs with `config` (program_id is filled in), reusing or making the pinned maps, and replaces the program pins. Does
+// not touch links: call the attach functions afterwards. A pinned map of a newer ABI is `unsupported`.
+Status load_programs(merino_config config);
+
+}  // namespace merino
