@@ -3,6 +3,7 @@
 // The bytes are those of merino_addr in bpf/abi.h: IPv6 as it is, IPv4 as ::ffff:a.b.c.d, network byte order.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -22,7 +23,8 @@ class IpAddress {
  public:
   IpAddress() = default;  // "::", for "none"
 
-  // "10.0.0.1" or "fd00::1"; decode error for anything else (no leading zeros, no zone, no brackets).
+  // "10.0.0.1" or "fd00::1"; decode error for anything else (no leading zeros, no zone, no brackets,
+  // no IPv4 address in IPv6 notation).
   static Result<IpAddress> parse(std::string_view text);
   // From a host-order 32-bit value: 0x0a000001 is 10.0.0.1.
   static IpAddress from_v4(uint32_t host_order);
@@ -55,8 +57,8 @@ class IpAddress {
 class Prefix {
  public:
   Prefix() = default;
-  // `length` in bits of the address' own family (0..32 or 0..128); out of range is clamped by assertion in debug builds.
-  Prefix(const IpAddress& address, int length) : address_(address), length_(length) {}
+  // `length` in bits of the address' own family (0..32 or 0..128); out of range is clamped.
+  Prefix(const IpAddress& address, int length) : address_(address), length_(std::clamp(length, 0, address_bits(address.family()))) {}
   static Result<Prefix> parse(std::string_view text);
 
   [[nodiscard]] const IpAddress& address() const { return address_; }
