@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The one header that the BPF programs (C) and userspace (C++) share: what stands in the pinned maps, under which names, and
  * why a packet took its way. Every struct is free of hidden padding (userspace asserts it), so that a key compares by its bytes.
  *
@@ -107,24 +107,24 @@ struct merino_counter {
  * A program counts each packet that it sees once. A packet that meets two programs (from_wire leaves it to the stack, from_tunnel
  * sees it again behind merino0) is counted by each.
  */
+/* clang-format off */
 #define MERINO_REASONS(X)                                                                                                          \
 	X(LOCAL, FAST, "from a pod, delivered to a pod of this node", "")                                                          \
 	X(ENCAP, FAST, "from a pod, encapsulated and sent to the destination's node", "")                                          \
 	X(DECAP, FAST, "from the wire, decapsulated and delivered to a pod", "")                                                   \
 	X(TUNNEL, FAST, "decapsulated by the VXLAN driver (a GRO aggregate), delivered to a pod", "")                              \
 	X(HOST_ENCAP, FAST, "routed by the stack, encapsulated and sent to the destination's node", "")                            \
-	X(HOST_DRIVER, FAST, "routed by the stack, encapsulated by the VXLAN driver: it was encapsulated before", "")              \
+	X(HOST_DRIVER, STACK, "routed by the stack, encapsulated by the VXLAN driver: it was encapsulated before", "")             \
 	X(ARP_REPLY, FAST, "a pod asked for its gateway's MAC address and was answered", "")                                       \
-	X(NOT_IP, STACK, "not an IPv4 packet, or VLAN-tagged", "")                                                                 \
+	X(NOT_IP, STACK, "neither IPv4 nor an ARP question that is answered here, or VLAN-tagged", "")                              \
 	X(NOT_FOR_US, STACK, "the frame is not addressed to this interface (broadcast, multicast, another MAC)", "")               \
 	X(NOT_TUNNEL, STACK, "on the uplink, but not a tunnel packet to this node", "")                                            \
-	X(WRONG_VNI, STACK, "a tunnel packet with another VNI or unknown VXLAN flags", "compare Backend.VNI of the nodes")         \
 	X(INNER_MAC, STACK, "the inner frame is addressed to another VTEP", "the sender holds a stale lease of this node")         \
 	X(FAST_PATH_OFF, STACK, "the fast path is switched off", "set FastPath, or load nf_conntrack and restart merinod")         \
 	X(NO_ROUTE, STACK, "the destination is neither a pod of this node nor a peer's: services, hosts, the outside", "")         \
 	X(NOT_POD, STACK, "from a peer, to an address of this node that is not a pod", "")                                         \
 	X(TRANSLATED, STACK, "conntrack translates this flow (a service, a host port, masquerade)", "")                            \
-	X(PROTOCOL, STACK, "neither TCP nor UDP: the stack's conntrack must see it", "")                                           \
+	X(PROTOCOL, STACK, "neither TCP nor UDP (ICMP): translations of it are known to the stack only", "")                            \
 	X(FRAGMENT, STACK, "an IP fragment", "large UDP, or an MTU that is too small on the way")                                  \
 	X(IP_OPTIONS, STACK, "an IPv4 header with options", "")                                                                    \
 	X(TTL, STACK, "the hop limit ends here: the stack answers with time exceeded", "")                                         \
@@ -135,16 +135,19 @@ struct merino_counter {
 	X(SPOOFED, DROP, "the source is not the pod's own address or MAC", "the pod forges, or has an address CNI did not give")   \
 	X(SPOOFED_ARP, DROP, "an ARP packet that claims an address the pod does not have", "the pod forges")                       \
 	X(TUNNEL_PORT, DROP, "a pod sends to the tunnel port of a node", "the pod forges tunnel packets")                          \
+	X(WRONG_VNI, DROP, "a tunnel packet with another VNI or unknown VXLAN flags", "compare Backend.VNI of the nodes")          \
+	X(WRONG_ENDPOINT, DROP, "a tunnel packet to another address of this node than its tunnel endpoint", "compare public-ip")   \
 	X(UNKNOWN_SENDER, DROP, "a tunnel packet from a host that is no peer", "compare merinoctl peers with the sender's lease")  \
 	X(FORGED, DROP, "the inner source does not belong to the node that sent it", "two nodes claim one subnet, or forgery")     \
 	X(MALFORMED, DROP, "shorter than its headers say", "a broken sender or network card")                                      \
 	X(NO_PEER, DROP, "from the host to the pod network, but no node has that subnet", "merinoctl peers; is that node up?")
+/* clang-format on */
 
 enum merino_reason {
 #define X(name, action, meaning, remedy) MERINO_##name,
 	MERINO_REASONS(X)
 #undef X
-		MERINO_REASON_COUNT
+	MERINO_REASON_COUNT,
 };
 
 #endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Parsing: bounds before bytes. What is read here is copied into struct flow, so that no packet pointer outlives a helper that
+ * moves the packet.
+ */
+#ifndef MERINO_PACKET_H
+#define MERINO_PACKET_H
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include "config.h"
+
+#define IP_FRAGMENT_MASK 0x3fff /* more-fragments bit and offset */
+#define IP_OFFSET_MASK 0x1fff
+#define ECN_MASK 3
+#define ECN_CE 3
+
+enum family { FAMILY_V4, FAMILY_V6 };
+
+/* One packet as it is judged. */
+struct flow {
+	struct merino_addr src;
+	struct merino_addr dst;
+	__u32 len; /* of the IP packet, as its header says */
+	__u32 header_len;
+	__be16 sport; /* TCP and UDP only, and not in later fragments */
+	__be16 dport;
+	__u8 family; /* enum family */
+	__u8 protocol;
+	__u8 ttl;
+	__u8 tos;
+	__u8 fragment;
+	__u8 options;
+	__u8 ports; /* sport and dport are there */
+};
+
+/* In assembly, so that clang does not copy the 32-bit context fields through a 32-bit register, which the verifier takes for a number. */
+static __always_inline void *packet_data(const struct __sk_buff *skb)
+{
+	void *data;
+
+	asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(data) : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, data)));
+	return data;
+}
+
+static __always_inline void *packet_end(const struct __sk_buff *skb)
+{
+	void *end;
+
+	asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(end) : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, data_end)));
+	return end;
+}
+
+/* `size` bytes at `offset`, or NULL. Pulls them into the linear part if they are not: every packet pointer from before is invalid
+ * afterwards. `offset` and `size` are constants or bounded by the caller.
+ */
+static __always_inline void *packet_at(struct __sk_buff *skb, __u32 offset, __u32 size)
+{
+	void *data = packet_data(skb);
+
+	if (data + offset + size <= packet_end(skb))
+		return data + offset;
+	if (skb->len < offset + size || bpf_skb_pull_data(skb, offset + size))
+		return NULL;
+	data = packet_data(skb);
+	return data + offset + size <= packet_end(skb) ? data + offset : NULL;
+}
+
+static __always_inline struct merino_addr addr_from_v4(__be32 v4)
+{
+	struct merino_addr addr = {.words = {0, 0, bpf_htonl(0xffff), v4}};
+
+	return addr;
+}
+
+static __always_inline __be32 addr_v4(const struct merino_addr *addr)
+{
+	return addr->words[3];
+}
+
+static __always_inline int addr_equal(const struct merino_addr *a, const struct merino_addr *b)
+{
+	return a->words[3] == b->words[3] && a->words[2] == b->words[2] && a->words[1] == b->words[1] && a->words[0] == b->words[0];
+}
+
+static __always_inline int mac_equal(const __u8 *a, const __u8 *b)
+{
+	return *(const __u16 *)a == *(const __u16 *)b && *(const __u16 *)(a + 2) == *(const __u16 *)(b + 2) &&
+	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+}
+
+static __always_inline void mac_copy(__u8 *to, const __u8 *from)
+{
+	__builtin_memcpy(to, from, MERINO_ETH_ALEN);
+}
+
+/* The ports of TCP and UDP at `offset`. False: the packet is shorter than that. */
+static __always_inline int parse_ports(struct __sk_buff *skb, __u32 offset, struct flow *flow)
+{
+	const __be16 *ports;
+
+	if (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP)
+		return 1;
+	if (flow->fragment & 2)
+		return 1;
+	ports = packet_at(skb, offset, 4);
+	if (!ports)
+		return 0;
+	flow->sport = ports[0];
+	flow->dport = ports[1];
+	flow->ports = 1;
+	return 1;
+}
+
+/* The IPv4 header at `offset` (RFC 791). False: malformed. A GSO packet of over 64 KiB has no length in its header (BIG TCP). */
+static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct flow *flow)
+{
+	const struct iphdr *ip = packet_at(skb, offset, sizeof(*ip));
+	__u32 header_len;
+	__u16 frag;
+
+	if (!ip || ip->version != 4)
+		return 0;
+	header_len = ip->ihl * 4;
+	flow->len = bpf_ntohs(ip->tot_len);
+	if (!flow->len && skb->gso_size)
+		flow->len = skb->len - offset;
+	if (header_len < sizeof(*ip) || flow->len < header_len || skb->len < offset + flow->len)
+		return 0;
+
+	frag = bpf_ntohs(ip->frag_off);
+	flow->src = addr_from_v4(ip->saddr);
+	flow->dst = addr_from_v4(ip->daddr);
+	flow->header_len = header_len;
+	flow->family = FAMILY_V4;
+	flow->protocol = ip->protocol;
+	flow->ttl = ip->ttl;
+	flow->tos = ip->tos;
+	flow->options = header_len > sizeof(*ip);
+	/* 1: a fragment; 2: not the first one, so there are no ports. */
+	flow->fragment = frag & IP_OFFSET_MASK ? 3 : frag & IP_FRAGMENT_MASK ? 1 : 0;
+	if (flow->len - header_len < 4 && !flow->fragment && (flow->protocol == IPPROTO_TCP || flow->protocol == IPPROTO_UDP))
+		return 0;
+	/* The usual length as a constant: a variable offset makes the verifier, not the packet, slow. */
+	if (header_len == sizeof(*ip))
+		return parse_ports(skb, offset + sizeof(*ip), flow);
+	return parse_ports(skb, offset + (header_len & 0x3c), flow);
+}
+
+/* The length of the largest packet that this one becomes on the wire: GSO packets are cut later. */
+static __always_inline __u32 wire_len(struct __sk_buff *skb, __u32 offset, const struct flow *flow)
+{
+	const struct tcphdr *tcp;
+
+	if (!skb->gso_size)
+		return flow->len;
+	if (flow->protocol == IPPROTO_UDP)
+		return flow->header_len + sizeof(struct udphdr) + skb->gso_size;
+	tcp = packet_at(skb, offset + sizeof(struct iphdr), sizeof(*tcp));
+	if (!tcp)
+		return flow->len;
+	return flow->header_len + tcp->doff * 4 + skb->gso_size;
+}
+
+/* One hop less, checksum updated (RFC 1624, eqn. 3; the sum of TTL and protocol changes by -0x0100). */
+static __always_inline void decrease_ttl(struct iphdr *ip)
+{
+	__u32 check = ip->check;
+
+	check += bpf_htons(0x0100);
+	ip->check = check + (check >= 0xffff);
+	ip->ttl--;
+}
+
+#endif
