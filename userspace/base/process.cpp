@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,7 +115,8 @@ class Child {
       return failure;
     }
     Child child(pid);
-    child.pidfd_ = Fd(::pidfd_open(pid, 0));
+    // By number: glibc 2.36 declares pidfd_open without extern "C".
+    child.pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     if (!child.pidfd_) return fail_errno(errno, "watch the process of {}", argv[0]);
     return child;
   }

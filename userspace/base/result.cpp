@@ -8,7 +8,10 @@ namespace merino {
 
 std::string Error::message() const {
   std::string text = what;
-  if (sys_errno != 0) text += fmt::format(": {} (errno {})", strerrordesc_np(sys_errno), sys_errno);
+  if (sys_errno != 0) {
+    const char* description = strerrordesc_np(sys_errno);
+    text += fmt::format(": {} (errno {})", description != nullptr ? description : "unknown error", sys_errno);
+  }
   if (!remedy.empty()) text += "; " + remedy;
   return text;
 }
