@@ -1,0 +1,184 @@
+#include "agent/uplink.h"
+
+#include <fmt/format.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <regex>
+
+namespace merino {
+
+namespace {
+
+struct Choice {
+  const Link* link = nullptr;
+  std::optional<IpAddress> address;  // given by the way of choosing; else the interface's first
+};
+
+bool is_link_local(const IpAddress& address) { return (address.v4() >> 16U) == 0xa9fe; }
+
+// Flannel's "usable": neither loopback nor multicast nor broadcast.
+bool is_usable(const IpAddress& address) {
+  const uint32_t value = address.v4();
+  return address.is_v4() && value != 0 && value != 0xffffffff && (value >> 24U) != 127 && (value >> 28U) != 0xe;
+}
+
+// Lower is better.
+int address_rank(const LinkAddress& address) {
+  int rank = 0;
+  if ((address.flags & IFA_F_PERMANENT) == 0) rank += 1;
+  if (is_link_local(address.prefix.address())) rank += 2;
+  return rank;
+}
+
+// The interface's usable addresses, best first; equal ones in the kernel's order. IPv4's IFA_F_SECONDARY is the same bit as IFA_F_TEMPORARY
+// and says nothing about the address's life, so that temporary addresses are an IPv6 matter.
+std::vector<IpAddress> usable_addresses(const NetworkSnapshot& snapshot, unsigned index) {
+  std::vector<LinkAddress> found;
+  for (const LinkAddress& address : snapshot.addresses) {
+    const bool deprecated = (address.flags & IFA_F_DEPRECATED) != 0;
+    if (address.link_index == index && !deprecated && is_usable(address.prefix.address())) found.push_back(address);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return address_rank(a) < address_rank(b); });
+  std::vector<IpAddress> out;
+  for (const LinkAddress& address : found) out.push_back(address.prefix.address());
+  return out;
+}
+
+const Link* link_by_index(const NetworkSnapshot& snapshot, unsigned index) {
+  const auto found = std::find_if(snapshot.links.begin(), snapshot.links.end(), [&](const Link& link) { return link.index == index; });
+  return found == snapshot.links.end() ? nullptr : &*found;
+}
+
+std::string describe(const NetworkSnapshot& snapshot) {
+  std::vector<std::string> texts;
+  for (const Link& link : snapshot.links) {
+    std::vector<std::string> addresses;
+    for (const IpAddress& address : usable_addresses(snapshot, link.index)) addresses.push_back(address.to_string());
+    texts.push_back(addresses.empty() ? link.name : fmt::format("{} ({})", link.name, fmt::join(addresses, ", ")));
+  }
+  return texts.empty() ? "no interfaces" : fmt::format("{}", fmt::join(texts, ", "));
+}
+
+Result<Choice> by_address(const NetworkSnapshot& snapshot, const IpAddress& wanted) {
+  for (const LinkAddress& address : snapshot.addresses) {
+    if (address.prefix.address() != wanted) continue;
+    if (const Link* link = link_by_index(snapshot, address.link_index)) return Choice{link, wanted};
+  }
+  return fail(ErrorKind::not_found, "no interface has the address {}", wanted.to_string());
+}
+
+Result<Choice> by_name(const NetworkSnapshot& snapshot, const std::string& name) {
+  for (const Link& link : snapshot.links) {
+    if (link.name == name) return Choice{&link, std::nullopt};
+  }
+  return fail(ErrorKind::not_found, "there is no interface {}", name);
+}
+
+Result<Choice> by_iface(const NetworkSnapshot& snapshot, const std::string& iface) {
+  const auto address = IpAddress::parse(iface);
+  return address ? by_address(snapshot, *address) : by_name(snapshot, iface);
+}
+
+Result<Choice> match_regex(const NetworkSnapshot& snapshot, const std::regex& regex) {
+  for (const Link& link : snapshot.links) {
+    for (const IpAddress& address : usable_addresses(snapshot, link.index)) {
+      if (std::regex_search(address.to_string(), regex)) return Choice{&link, address};
+    }
+  }
+  for (const Link& link : snapshot.links) {
+    if (std::regex_search(link.name, regex)) return Choice{&link, std::nullopt};
+  }
+  return fail(ErrorKind::not_found, "no match");
+}
+
+Result<Choice> by_regex(const NetworkSnapshot& snapshot, const std::string& pattern) {
+  try {
+    auto choice = match_regex(snapshot, std::regex(pattern));
+    if (choice) return choice;
+    return fail(ErrorKind::not_found, "no interface's address or name matches {}", pattern);
+  } catch (const std::regex_error& error) {
+    return fail(ErrorKind::invalid, "{} is not a regular expression ({})", pattern, error.what());
+  }
+}
+
+Result<Choice> by_route(const NetworkSnapshot& snapshot, const IpAddress& destination, const RouteLookup& route_to) {
+  const Route route = TRY(route_to(destination));
+  const Link* link = link_by_index(snapshot, route.link_index);
+  if (link == nullptr) return fail(ErrorKind::not_found, "the route to {} has no interface", destination.to_string());
+  return Choice{link, route.source};
+}
+
+Result<Choice> by_default_route(const NetworkSnapshot& snapshot) {
+  for (const Route& route : snapshot.routes) {
+    if (route.destination.family() != Family::v4 || route.destination.length() != 0) continue;
+    if (const Link* link = link_by_index(snapshot, route.link_index)) return Choice{link, std::nullopt};
+  }
+  return with_remedy(fail(ErrorKind::not_found, "there is no default route to choose the uplink by, among {}", describe(snapshot)),
+                     "name the interface with --iface");
+}
+
+// A tunnel endpoint must be an Ethernet device with an address; everything else is the reason why it cannot be the uplink.
+Result<Uplink> accept(const Choice& choice, const NetworkSnapshot& snapshot, const UplinkRequest& request) {
+  const Link& link = *choice.link;
+  if (link.is_loopback()) return fail(ErrorKind::invalid, "{} is the loopback interface", link.name);
+  if (!link.ethernet) return fail(ErrorKind::invalid, "{} is not an Ethernet interface", link.name);
+  if (link.mtu <= 0) return fail(ErrorKind::invalid, "the MTU of {} is not known", link.name);
+  Uplink uplink{link.index, link.name, link.mtu, {}, {}};
+  if (choice.address) {
+    uplink.address = *choice.address;
+  } else {
+    const auto addresses = usable_addresses(snapshot, link.index);
+    if (addresses.empty()) return fail(ErrorKind::not_found, "{} has no IPv4 address", link.name);
+    uplink.address = addresses.front();
+  }
+  if (!uplink.address.is_v4()) return fail(ErrorKind::invalid, "{} on {} is not an IPv4 address", uplink.address.to_string(), link.name);
+  uplink.public_ip = request.public_ip.value_or(uplink.address);
+  return uplink;
+}
+
+}  // namespace
+
+Result<Uplink> choose_uplink(const UplinkRequest& request, const NetworkSnapshot& snapshot, const RouteLookup& route_to) {
+  std::vector<std::string> refused;
+  const auto attempt = [&](const std::string& what, Result<Choice> choice) -> std::optional<Uplink> {
+    auto uplink = choice ? accept(*choice, snapshot, request) : Result<Uplink>(tl::unexpected(std::move(choice).error()));
+    if (uplink) return *uplink;
+    refused.push_back(fmt::format("{}: {}", what, uplink.error().message()));
+    return std::nullopt;
+  };
+
+  for (const std::string& iface : request.ifaces) {
+    if (auto uplink = attempt("--iface=" + iface, by_iface(snapshot, iface))) return *uplink;
+  }
+  for (const std::string& pattern : request.iface_regexes) {
+    if (auto uplink = attempt("--iface-regex=" + pattern, by_regex(snapshot, pattern))) return *uplink;
+  }
+  if (request.iface_can_reach) {
+    const std::string text = request.iface_can_reach->to_string();
+    if (auto uplink = attempt("--iface-can-reach=" + text, by_route(snapshot, *request.iface_can_reach, route_to))) return *uplink;
+  }
+  if (refused.empty() && request.public_ip) {
+    if (auto uplink = attempt("--public-ip=" + request.public_ip->to_string(), by_address(snapshot, *request.public_ip))) return *uplink;
+  } else if (refused.empty()) {
+    const Choice choice = TRY(by_default_route(snapshot));
+    if (auto uplink = attempt("the default route", choice)) return *uplink;
+  }
+  return with_remedy(fail(ErrorKind::not_found, "no interface can be the uplink ({}); there is {}", fmt::join(refused, "; "), describe(snapshot)),
+                     "name an Ethernet interface that has an IPv4 address with --iface");
+}
+
+Result<Uplink> refresh_uplink(const Uplink& uplink, const NetworkSnapshot& snapshot) {
+  const Choice choice = TRY(by_name(snapshot, uplink.name));
+  for (const LinkAddress& address : snapshot.addresses) {
+    if (address.link_index != choice.link->index || address.prefix.address() != uplink.address) continue;
+    Uplink fresh = uplink;
+    fresh.index = choice.link->index;
+    fresh.mtu = choice.link->mtu;
+    return fresh;
+  }
+  return fail(ErrorKind::not_found, "{} no longer has the address {}", uplink.name, uplink.address.to_string());
+}
+
+}  // namespace merino

@@ -1,0 +1,168 @@
+#include "base/agent_status.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+
+namespace merino {
+
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+// Reads keys of one JSON object and remembers the first thing that is wrong.
+class Reader {
+ public:
+  Reader(const json& object, std::string path, std::string& problem) : object_(object), path_(std::move(path)), problem_(problem) {}
+
+  [[nodiscard]] Reader inside(const char* key) const {
+    static const json kEmpty = json::object();
+    const bool found = object_.is_object() && object_.contains(key) && object_[key].is_object();
+    if (!found) complain(key);
+    return {found ? object_[key] : kEmpty, path_ + key + ".", problem_};
+  }
+
+  [[nodiscard]] const json& list(const char* key) const {
+    static const json kEmpty = json::array();
+    if (object_.is_object() && object_.contains(key) && object_[key].is_array()) return object_[key];
+    complain(key);
+    return kEmpty;
+  }
+
+  template <class T>
+  void get(const char* key, T& value) const {
+    try {
+      value = object_.at(key).get<T>();
+    } catch (const json::exception&) {
+      complain(key);
+    }
+  }
+
+  // Address, prefix or MAC address, from text.
+  template <class T>
+  void parse(const char* key, T& value) const {
+    std::string text;
+    get(key, text);
+    auto parsed = T::parse(text);
+    if (parsed) value = *parsed;
+    if (!parsed) complain(key);
+  }
+
+ private:
+  void complain(const char* key) const {
+    if (problem_.empty()) problem_ = path_ + key;
+  }
+
+  const json& object_;
+  std::string path_;
+  std::string& problem_;
+};
+
+void read_steps(const Reader& root, AgentStatus& status, std::string& problem) {
+  for (const json& element : root.list("steps")) {
+    const Reader reader(element, "steps.", problem);
+    AgentStatus::Step step;
+    reader.get("name", step.name);
+    reader.get("condition", step.condition);
+    reader.get("error", step.error);
+    reader.get("since", step.since);
+    status.steps.push_back(std::move(step));
+  }
+}
+
+void read_rejected(const Reader& root, AgentStatus& status, std::string& problem) {
+  for (const json& element : root.list("rejected_leases")) {
+    const Reader reader(element, "rejected_leases.", problem);
+    AgentStatus::Rejected rejected;
+    reader.get("key", rejected.key);
+    reader.get("reason", rejected.reason);
+    status.rejected_leases.push_back(std::move(rejected));
+  }
+}
+
+void read_node(const Reader& node, AgentStatus& status) {
+  node.parse("public_ip", status.public_ip);
+  node.parse("address", status.address);
+  node.get("uplink", status.uplink);
+  node.get("uplink_index", status.uplink_index);
+  node.get("uplink_mtu", status.uplink_mtu);
+}
+
+void read_network(const Reader& network, AgentStatus& status) {
+  network.get("backend", status.backend);
+  network.get("vni", status.vni);
+  network.get("port", status.port);
+  network.parse("network", status.network);
+  network.parse("subnet", status.subnet);
+  network.parse("vtep_mac", status.vtep_mac);
+  network.get("mtu", status.mtu);
+  network.get("ip_masq", status.ip_masq);
+}
+
+}  // namespace
+
+std::string format_agent_status(const AgentStatus& status) {
+  ordered_json root;
+  root["version"] = status.version;
+  root["pid"] = status.pid;
+  root["ready"] = status.ready;
+  root["missing"] = status.missing;
+  root["node"] = {{"public_ip", status.public_ip.to_string()},
+                  {"address", status.address.to_string()},
+                  {"uplink", status.uplink},
+                  {"uplink_index", status.uplink_index},
+                  {"uplink_mtu", status.uplink_mtu}};
+  root["network"] = {{"backend", status.backend},
+                     {"vni", status.vni},
+                     {"port", status.port},
+                     {"network", status.network.to_string()},
+                     {"subnet", status.subnet.to_string()},
+                     {"vtep_mac", status.vtep_mac.to_string()},
+                     {"mtu", status.mtu},
+                     {"ip_masq", status.ip_masq}};
+  root["lease_expires"] = status.lease_expires;
+  root["fast_path"] = {{"on", status.fast_path}, {"why", status.fast_path_why}};
+  root["rejected_leases"] = ordered_json::array();
+  for (const auto& rejected : status.rejected_leases) root["rejected_leases"].push_back({{"key", rejected.key}, {"reason", rejected.reason}});
+  root["steps"] = ordered_json::array();
+  for (const auto& step : status.steps) {
+    root["steps"].push_back({{"name", step.name}, {"condition", step.condition}, {"error", step.error}, {"since", step.since}});
+  }
+  return root.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+Result<AgentStatus> parse_agent_status(const std::string& text) {
+  const json document = json::parse(text, nullptr, false);
+  if (!document.is_object()) return fail(ErrorKind::decode, "not a JSON object");
+  std::string problem;
+  AgentStatus status;
+  const Reader root(document, "", problem);
+  root.get("version", status.version);
+  root.get("pid", status.pid);
+  root.get("ready", status.ready);
+  root.get("missing", status.missing);
+  root.get("lease_expires", status.lease_expires);
+  read_node(root.inside("node"), status);
+  read_network(root.inside("network"), status);
+  const Reader fast_path = root.inside("fast_path");
+  fast_path.get("on", status.fast_path);
+  fast_path.get("why", status.fast_path_why);
+  read_rejected(root, status, problem);
+  read_steps(root, status, problem);
+  if (!problem.empty()) return fail(ErrorKind::decode, "{} is missing or of the wrong type", problem);
+  return status;
+}
+
+Result<AgentStatus> load_agent_status(const std::string& path) {
+  auto text = read_file(path);
+  if (!text && text.error().kind == ErrorKind::not_found) {
+    return with_remedy(fail(ErrorKind::not_found, "{} does not exist", path), "start merinod on this node");
+  }
+  if (!text) return tl::unexpected(std::move(text).error());
+  auto status = parse_agent_status(*text);
+  if (!status) return in_context(std::move(status).error(), path);
+  return status;
+}
+
+}  // namespace merino

@@ -1,0 +1,79 @@
+// /run/merino/status.json: what the agent says of itself, for merinoctl and for people. Written atomically whenever it changes; it stays
+// when the agent ends (compare `pid`).
+//
+//   {"version": "0.1.0", "pid": 4711, "ready": true, "missing": [],
+//    "node": {"public_ip": "192.168.88.12", "address": "192.168.88.12", "uplink": "eth0", "uplink_index": 2, "uplink_mtu": 1500},
+//    "network": {"backend": "vxlan", "vni": 1, "port": 8472, "network": "10.244.0.0/16", "subnet": "10.244.98.0/24",
+//                "vtep_mac": "46:65:8d:36:f7:4e", "mtu": 1450, "ip_masq": true},
+//    "lease_expires": 1790000000,
+//    "fast_path": {"on": true, "why": ""},
+//    "rejected_leases": [{"key": "10.244.7.0-24", "reason": "..."}],
+//    "steps": [{"name": "device", "condition": "ok", "error": "", "since": 1780000000}]}
+//
+// Times are seconds since the epoch; `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from being ready.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace merino {
+
+inline constexpr const char* kRunDir = "/run/merino";
+inline constexpr const char* kAgentStatusPath = "/run/merino/status.json";
+
+struct AgentStatus {
+  struct Step {
+    std::string name;
+    std::string condition;
+    std::string error;
+    int64_t since = 0;
+    bool operator==(const Step&) const = default;
+  };
+  struct Rejected {
+    std::string key;
+    std::string reason;
+    bool operator==(const Rejected&) const = default;
+  };
+
+  std::string version;
+  int64_t pid = 0;
+  bool ready = false;
+  std::vector<std::string> missing;
+
+  IpAddress public_ip;  // what other nodes send to
+  IpAddress address;    // the tunnel's endpoint on the uplink
+  std::string uplink;
+  unsigned uplink_index = 0;
+  int uplink_mtu = 0;
+
+  std::string backend;
+  uint32_t vni = 0;
+  uint16_t port = 0;
+  Prefix network;
+  Prefix subnet;
+  MacAddress vtep_mac;
+  int mtu = 0;  // of pods
+  bool ip_masq = false;
+
+  int64_t lease_expires = 0;
+  bool fast_path = false;
+  std::string fast_path_why;  // why it is off
+  std::vector<Rejected> rejected_leases;
+  std::vector<Step> steps;
+
+  bool operator==(const AgentStatus&) const = default;
+};
+
+std::string format_agent_status(const AgentStatus& status);
+
+// decode error that names the key when something is missing or of the wrong type; unknown keys are let pass.
+Result<AgentStatus> parse_agent_status(const std::string& json);
+
+// not_found, with the remedy, when no agent ever wrote it.
+Result<AgentStatus> load_agent_status(const std::string& path = kAgentStatusPath);
+
+}  // namespace merino
