@@ -14,13 +14,15 @@
 
 #define MERINO_ETH_ALEN 6
 
-/* An address of either family, network byte order: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+/* Sizes of the maps. counters has room for reasons to come, so that another reason is not another layout. */
+#define MERINO_MAX_PODS 4096
+#define MERINO_MAX_PEERS 131072
+#define MERINO_MAX_REASONS 64
+
+/* An address of either family, network byte order, bytes so that bpftool shows it readably: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
 struct merino_addr {
-	union {
-		__u8 bytes[16];
-		__be32 words[4];
-	};
-};
+	__u8 bytes[16];
+} __attribute__((aligned(4)));
 
 /* pods: the pods of this node, by address. Written by the CNI plugin, mended by the agent. */
 struct merino_pod_key {

@@ -12,11 +12,11 @@
 #define GO_ON MERINO_REASON_COUNT /* no reason yet: the packet is judged further */
 
 /* Frozen before the programs are loaded: the verifier sees constants and deletes what they make unreachable. */
-const volatile struct merino_config merino_config = {};
+const volatile struct merino_config merino_config SEC(".rodata.config") = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, MERINO_MAX_PODS);
 	__type(key, struct merino_pod_key);
 	__type(value, struct merino_pod);
 } pods SEC(".maps");
@@ -24,7 +24,7 @@ struct {
 /* Not preallocated: 131,072 entries would cost 10 MiB on every node, a small cluster needs a few hundred bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, MERINO_MAX_PEERS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct merino_peer_key);
 	__type(value, struct merino_peer);
@@ -32,7 +32,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, MERINO_MAX_PEERS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct merino_node_key);
 	__type(value, struct merino_node);
@@ -47,7 +47,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MERINO_REASON_COUNT);
+	__uint(max_entries, MERINO_MAX_REASONS);
 	__type(key, __u32);
 	__type(value, struct merino_counter);
 } counters SEC(".maps");

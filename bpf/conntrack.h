@@ -83,8 +83,8 @@ static __always_inline int is_translated(struct __sk_buff *skb, const struct flo
 		tuple.ipv4.dport = flow->dport;
 		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
 	} else {
-		__builtin_memcpy(tuple.ipv6.saddr, flow->src.words, sizeof(tuple.ipv6.saddr));
-		__builtin_memcpy(tuple.ipv6.daddr, flow->dst.words, sizeof(tuple.ipv6.daddr));
+		__builtin_memcpy(tuple.ipv6.saddr, flow->src.bytes, sizeof(tuple.ipv6.saddr));
+		__builtin_memcpy(tuple.ipv6.daddr, flow->dst.bytes, sizeof(tuple.ipv6.daddr));
 		tuple.ipv6.sport = flow->sport;
 		tuple.ipv6.dport = flow->dport;
 		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv6), &opts, sizeof(opts));

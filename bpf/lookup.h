@@ -23,9 +23,9 @@ static __always_inline void mask_addr(struct merino_addr *addr, __u32 len)
 		int bits = (int)len - 32 * i;
 
 		if (bits <= 0)
-			addr->words[i] = 0;
+			addr_words(addr)[i] = 0;
 		else if (bits < 32)
-			addr->words[i] &= bpf_htonl(~0U << (32 - bits));
+			addr_words(addr)[i] &= bpf_htonl(~0U << (32 - bits));
 	}
 }
 

@@ -41,7 +41,7 @@ static __always_inline int is_vlan_tagged(const struct __sk_buff *skb)
 /* A pod that reached a node's tunnel port would have its packets taken for those of its own node: they leave it masqueraded. */
 static __always_inline int is_to_tunnel_port(const struct flow *flow)
 {
-	const struct merino_addr underlay = addr_from_v4(merino_config.underlay_v4.words[3]);
+	const struct merino_addr underlay = addr_from_v4(addr_v4(&merino_config.underlay_v4));
 
 	if (!flow->ports || flow->protocol != IPPROTO_UDP || flow->dport != merino_config.tunnel_port)
 		return 0;
@@ -157,7 +157,7 @@ static __always_inline enum merino_reason judge_outer(struct __sk_buff *skb, str
 		return MERINO_NOT_TUNNEL;
 	ip = packet_at(skb, ETH_HLEN, sizeof(*ip) + sizeof(*udp));
 	if (!ip || ip->version != 4 || ip->ihl != sizeof(*ip) / 4 || ip->protocol != IPPROTO_UDP ||
-	    ip->daddr != merino_config.underlay_v4.words[3] || ip->frag_off & bpf_htons(IP_FRAGMENT_MASK))
+	    ip->daddr != addr_v4(&merino_config.underlay_v4) || ip->frag_off & bpf_htons(IP_FRAGMENT_MASK))
 		return MERINO_NOT_TUNNEL;
 	udp = (const struct udphdr *)(ip + 1);
 	if (udp->dest != merino_config.tunnel_port)
@@ -216,7 +216,7 @@ static __always_inline enum merino_reason judge_from_tunnel(struct __sk_buff *sk
 		return MERINO_UNKNOWN_SENDER;
 	if (key.tunnel_id != merino_config.vni)
 		return MERINO_WRONG_VNI;
-	if (key.local_ipv4 != bpf_ntohl(merino_config.underlay_v4.words[3]))
+	if (key.local_ipv4 != bpf_ntohl(addr_v4(&merino_config.underlay_v4)))
 		return MERINO_WRONG_ENDPOINT;
 	underlay = addr_from_v4(bpf_htonl(key.remote_ipv4));
 	reason = judge_inner(skb, 0, &underlay, &flow, &pod);

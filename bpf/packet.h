@@ -70,21 +70,34 @@ static __always_inline void *packet_at(struct __sk_buff *skb, __u32 offset, __u3
 	return data + offset + size <= packet_end(skb) ? data + offset : NULL;
 }
 
+static __always_inline __be32 *addr_words(struct merino_addr *addr)
+{
+	return (__be32 *)addr->bytes;
+}
+
+static __always_inline __be32 addr_word(const volatile struct merino_addr *addr, int word)
+{
+	return ((const volatile __be32 *)addr->bytes)[word];
+}
+
 static __always_inline struct merino_addr addr_from_v4(__be32 v4)
 {
-	struct merino_addr addr = {.words = {0, 0, bpf_htonl(0xffff), v4}};
+	struct merino_addr addr = {};
 
+	addr_words(&addr)[2] = bpf_htonl(0xffff);
+	addr_words(&addr)[3] = v4;
 	return addr;
 }
 
-static __always_inline __be32 addr_v4(const struct merino_addr *addr)
+static __always_inline __be32 addr_v4(const volatile struct merino_addr *addr)
 {
-	return addr->words[3];
+	return addr_word(addr, 3);
 }
 
 static __always_inline int addr_equal(const struct merino_addr *a, const struct merino_addr *b)
 {
-	return a->words[3] == b->words[3] && a->words[2] == b->words[2] && a->words[1] == b->words[1] && a->words[0] == b->words[0];
+	return addr_word(a, 3) == addr_word(b, 3) && addr_word(a, 2) == addr_word(b, 2) && addr_word(a, 1) == addr_word(b, 1) &&
+	       addr_word(a, 0) == addr_word(b, 0);
 }
 
 static __always_inline int mac_equal(const __u8 *a, const __u8 *b)

@@ -72,7 +72,7 @@ static __always_inline void fill_encap(struct vxlan_encap *encap, const struct m
 	    .id = bpf_get_prandom_u32(), /* fragments on the underlay are allowed, as flannel's are (no DF) */
 	    .ttl = OUTER_TTL,
 	    .protocol = IPPROTO_UDP,
-	    .saddr = merino_config.underlay_v4.words[3],
+	    .saddr = addr_v4(&merino_config.underlay_v4),
 	    .daddr = addr_v4(&peer->underlay),
 	};
 
@@ -124,7 +124,7 @@ static __always_inline int vxlan_hand_to_driver(struct __sk_buff *skb, const str
 	struct bpf_tunnel_key key = {
 	    .tunnel_id = merino_config.vni,
 	    .remote_ipv4 = bpf_ntohl(addr_v4(&peer->underlay)),
-	    .local_ipv4 = bpf_ntohl(merino_config.underlay_v4.words[3]),
+	    .local_ipv4 = bpf_ntohl(addr_v4(&merino_config.underlay_v4)),
 	    .tunnel_tos = outer_tos(flow->tos),
 	    .tunnel_ttl = OUTER_TTL,
 	};

@@ -1,4 +1,4 @@
-# bpf_object(name source): source → name.bpf.o (clang) → name.skel.h (bpftool) → target name_skel.
+# bpf_object(name source): source → name.bpf.o (clang) → name.skel.h (bpftool; struct name_bpf) → target name_skel.
 find_program(CLANG clang REQUIRED)
 find_program(LLVM_STRIP llvm-strip REQUIRED)
 find_program(BPFTOOL bpftool PATHS /usr/sbin /sbin REQUIRED)
@@ -9,7 +9,7 @@ function(bpf_object name source)
   file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${CLANG} -g -O2 -std=gnu11 -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wshadow -Wno-gnu-statement-expression
+    COMMAND ${CLANG} -g -O2 -std=gnu11 -target bpf -mcpu=v3 -fno-strict-aliasing -Wall -Wextra -Werror -Wshadow -Wno-gnu-statement-expression
             -D__TARGET_ARCH_${CMAKE_SYSTEM_PROCESSOR} -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
             -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
     COMMAND ${LLVM_STRIP} -g ${object}
@@ -17,7 +17,7 @@ function(bpf_object name source)
     COMMENT "BPF ${name}" VERBATIM)
   add_custom_command(
     OUTPUT ${skeleton}
-    COMMAND ${BPFTOOL} gen skeleton ${object} name ${name} > ${skeleton}
+    COMMAND ${BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}
     DEPENDS ${object}
     COMMENT "skeleton ${name}" VERBATIM)
   add_custom_target(${name}_skel_files DEPENDS ${skeleton})

@@ -18,10 +18,6 @@ const char* program_name(Program program);
 // Mounts bpffs at /sys/fs/bpf if nothing is mounted there. Needs CAP_SYS_ADMIN.
 Status ensure_bpffs();
 
-// What abi.h's maps can hold.
-inline constexpr uint32_t kMaxPods = 4096;
-inline constexpr uint32_t kMaxPeers = 131072;
-
 // The configuration of the pinned programs, read back from their frozen .rodata; nullopt if there are none (or half of them).
 Result<std::optional<merino_config>> loaded_config();
 

@@ -1,0 +1,166 @@
+#include "datapath/attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "datapath/pins.h"
+
+namespace merino {
+
+namespace {
+
+// Newer than libbpf 1.1's headers: enum bpf_attach_type, Linux 6.6.
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
+constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
+// merino's own place among a clsact's filters.
+constexpr uint32_t kTcHandle = 1;
+constexpr uint32_t kTcPriority = 0x4d45;
+
+bpf_attach_type tcx_type(Direction direction) { return direction == Direction::ingress ? kTcxIngress : kTcxEgress; }
+const char* direction_name(Direction direction) { return direction == Direction::ingress ? "ingress" : "egress"; }
+
+// Asked once: does the kernel know tcx (6.6 and later, CONFIG_NET_XGRESS)? An older one refuses the attach type before it looks at the interface.
+bool kernel_has_tcx() {
+  static const bool known = [] {
+    uint32_t count = 0;
+    const unsigned loopback = 1;
+    const int result = bpf_prog_query(static_cast<int>(loopback), kTcxIngress, 0, nullptr, nullptr, &count);
+    return result == 0 || errno != EINVAL;
+  }();
+  return known;
+}
+
+struct Pinned {
+  Fd fd;
+  uint32_t id = 0;
+};
+
+Result<Pinned> open_program(Program program) {
+  const std::string path = pins::program(program_name(program));
+  Fd fd(bpf_obj_get(path.c_str()));
+  if (!fd) {
+    if (errno == ENOENT) return with_remedy(fail(ErrorKind::not_found, "program {} is not pinned", path), "start merinod, it loads the programs");
+    return fail_errno(errno, "open program {}", path);
+  }
+  bpf_prog_info info{};
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return fail_errno(errno, "ask the kernel about program {}", path);
+  return Pinned{std::move(fd), info.id};
+}
+
+struct LinkState {
+  Fd fd;
+  unsigned ifindex = 0;
+  uint32_t program_id = 0;
+};
+
+// No fd: there is no such pin.
+Result<LinkState> open_link(const std::string& path) {
+  LinkState state;
+  state.fd = Fd(bpf_obj_get(path.c_str()));
+  if (!state.fd) {
+    if (errno == ENOENT) return state;
+    return fail_errno(errno, "open link {}", path);
+  }
+  bpf_link_info info{};
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(state.fd.get(), &info, &size) != 0) return fail_errno(errno, "ask the kernel about link {}", path);
+  // bpf_link_info.tcx is newer than the headers; its ifindex lies where that of XDP links does. 0: the interface is gone.
+  state.ifindex = info.xdp.ifindex;
+  state.program_id = info.prog_id;
+  return state;
+}
+
+Result<bool> attach_tcx(Program program, const AttachPoint& point, const Pinned& pinned) {
+  const std::string path = pins::link(point.link_name);
+  const LinkState link = TRY(open_link(path));
+  if (link.fd && link.ifindex == point.ifindex) {
+    if (link.program_id == pinned.id) return false;
+    if (bpf_link_update(link.fd.get(), pinned.fd.get(), nullptr) == 0) return true;
+    return fail_errno(errno, "put program {} into link {}", program_name(program), path);
+  }
+  if (link.fd) TRY(remove_file(path));
+
+  const Fd fresh(bpf_link_create(pinned.fd.get(), static_cast<int>(point.ifindex), tcx_type(point.direction), nullptr));
+  if (!fresh) {
+    return fail_errno(errno, "attach {} to the {} of interface {}", program_name(program), direction_name(point.direction), point.ifindex);
+  }
+  if (bpf_obj_pin(fresh.get(), path.c_str()) != 0) return fail_errno(errno, "pin link {}", path);
+  return true;
+}
+
+bpf_tc_hook tc_hook(const AttachPoint& point) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof(hook);
+  hook.ifindex = static_cast<int>(point.ifindex);
+  hook.attach_point = point.direction == Direction::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+  return hook;
+}
+
+bpf_tc_opts tc_opts() {
+  bpf_tc_opts opts{};
+  opts.sz = sizeof(opts);
+  opts.handle = kTcHandle;
+  opts.priority = kTcPriority;
+  return opts;
+}
+
+// The id of merino's program below the clsact; 0 if there is none.
+uint32_t clsact_program_id(const AttachPoint& point) {
+  const bpf_tc_hook hook = tc_hook(point);
+  bpf_tc_opts opts = tc_opts();
+  return bpf_tc_query(&hook, &opts) == 0 ? opts.prog_id : 0;
+}
+
+Result<bool> attach_clsact(Program program, const AttachPoint& point, const Pinned& pinned) {
+  if (clsact_program_id(point) == pinned.id) return false;
+  bpf_tc_hook hook = tc_hook(point);
+  if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
+    return fail_errno(-error, "make a clsact qdisc on interface {}", point.ifindex);
+  }
+  bpf_tc_opts opts = tc_opts();
+  opts.prog_fd = pinned.fd.get();
+  opts.flags = BPF_TC_F_REPLACE;
+  if (const int error = bpf_tc_attach(&hook, &opts); error != 0) {
+    return fail_errno(-error, "attach {} to the {} of interface {} (clsact)", program_name(program), direction_name(point.direction), point.ifindex);
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string pod_link_name(const std::string& host_ifname) {
+  std::string name = "pod_" + host_ifname;
+  std::replace(name.begin(), name.end(), '.', '_');  // bpffs reserves dots
+  return name;
+}
+
+Result<bool> attach(Program program, const AttachPoint& point) {
+  const Pinned pinned = TRY(open_program(program));
+  return kernel_has_tcx() ? attach_tcx(program, point, pinned) : attach_clsact(program, point, pinned);
+}
+
+Result<bool> is_attached(Program program, const AttachPoint& point) {
+  const Pinned pinned = TRY(open_program(program));
+  if (!kernel_has_tcx()) return clsact_program_id(point) == pinned.id;
+  const LinkState link = TRY(open_link(pins::link(point.link_name)));
+  return link.fd && link.ifindex == point.ifindex && link.program_id == pinned.id;
+}
+
+Status detach(const AttachPoint& point) {
+  TRY(remove_file(pins::link(point.link_name)));
+  if (kernel_has_tcx() || point.ifindex == 0 || clsact_program_id(point) == 0) return ok();
+  const bpf_tc_hook hook = tc_hook(point);
+  const bpf_tc_opts opts = tc_opts();
+  const int error = bpf_tc_detach(&hook, &opts);
+  if (error == 0 || error == -ENOENT || error == -ENODEV) return ok();
+  return fail_errno(-error, "detach from interface {}", point.ifindex);
+}
+
+}  // namespace merino

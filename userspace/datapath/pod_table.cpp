@@ -1,0 +1,89 @@
+#include "datapath/pod_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "datapath/attach.h"
+#include "datapath/convert.h"
+#include "datapath/map.h"
+
+namespace merino {
+
+namespace {
+
+static_assert(sizeof(merino_pod_key) == 16 && sizeof(merino_pod) == 36);
+
+using PodMap = Map<merino_pod_key, merino_pod>;
+
+merino_pod_key key_of(const IpAddress& address) { return merino_pod_key{to_abi(address)}; }
+
+merino_pod value_of(const Attachment& attachment, Family family) {
+  merino_pod value{};
+  for (const IpAddress& gateway : attachment.gateways) {
+    if (gateway.family() == family) value.gateway = to_abi(gateway);
+  }
+  value.ifindex = attachment.host_ifindex;
+  to_abi(attachment.pod_mac, value.pod_mac);
+  to_abi(attachment.host_mac, value.host_mac);
+  value.delivery = attachment.delivery == Delivery::peer ? MERINO_DELIVER_PEER : MERINO_DELIVER_REDIRECT;
+  return value;
+}
+
+AttachPoint attach_point(const Attachment& attachment) {
+  return {.link_name = pod_link_name(attachment.host_ifname), .ifindex = attachment.host_ifindex, .direction = Direction::ingress};
+}
+
+}  // namespace
+
+Result<bool> ensure_pod(const Attachment& attachment) {
+  if (attachment.host_ifindex == 0 || attachment.addresses.empty()) {
+    return fail(ErrorKind::invalid, "the attachment of container {} has no interface or no address", attachment.container_id);
+  }
+  bool changed = TRY(attach(Program::from_pod, attach_point(attachment)));
+  auto pods = TRY(PodMap::open("pods"));
+  for (const Prefix& address : attachment.addresses) {
+    const merino_pod want = value_of(attachment, address.family());
+    merino_pod have{};
+    if (TRY(pods.lookup(key_of(address.address()), have)) && std::memcmp(&have, &want, sizeof(want)) == 0) continue;
+    TRY(pods.update(key_of(address.address()), want));
+    changed = true;
+  }
+  return changed;
+}
+
+Status remove_pod(const Attachment& attachment) {
+  if (auto pods = PodMap::open("pods"); pods) {
+    for (const Prefix& address : attachment.addresses) {
+      merino_pod have{};
+      if (!TRY(pods->lookup(key_of(address.address()), have))) continue;
+      // The address may have been given to another pod meanwhile.
+      if (attachment.host_ifindex != 0 && have.ifindex != attachment.host_ifindex) continue;
+      TRY(pods->remove(key_of(address.address())));
+    }
+  } else if (pods.error().kind != ErrorKind::not_found) {
+    return tl::unexpected(pods.error());
+  }
+  return detach(attach_point(attachment));
+}
+
+Result<std::vector<PodEntry>> read_pods() {
+  const auto pods = TRY(PodMap::open("pods"));
+  std::vector<PodEntry> out;
+  for (const auto& [key, value] : TRY(pods.entries())) {
+    out.push_back({.address = from_abi(key.addr),
+                   .gateway = from_abi(value.gateway),
+                   .host_ifindex = value.ifindex,
+                   .pod_mac = from_abi(value.pod_mac),
+                   .host_mac = from_abi(value.host_mac),
+                   .delivery = value.delivery == MERINO_DELIVER_PEER ? Delivery::peer : Delivery::redirect});
+  }
+  std::sort(out.begin(), out.end(), [](const PodEntry& a, const PodEntry& b) { return a.address < b.address; });
+  return out;
+}
+
+Status remove_pod_entry(const IpAddress& address) {
+  auto pods = TRY(PodMap::open("pods"));
+  return pods.remove(key_of(address));
+}
+
+}  // namespace merino

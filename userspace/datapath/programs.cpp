@@ -1,0 +1,245 @@
+#include "datapath/programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "datapath/map.h"
+#include "datapath/pins.h"
+#include "merino.skel.h"
+
+namespace merino {
+
+namespace {
+
+constexpr std::array kPrograms = {Program::from_pod, Program::from_wire, Program::from_tunnel, Program::from_host};
+constexpr std::string_view kConfigMap = ".rodata.config";
+constexpr const char* kBpffs = "/sys/fs/bpf";
+
+struct SkeletonCloser {
+  void operator()(merino_bpf* skeleton) const { merino_bpf__destroy(skeleton); }
+};
+using Skeleton = std::unique_ptr<merino_bpf, SkeletonCloser>;
+
+struct BtfCloser {
+  void operator()(btf* object) const { btf__free(object); }
+};
+using Btf = std::unique_ptr<btf, BtfCloser>;
+
+// libbpf explains itself on a log callback only: what it says during a load becomes part of the error.
+class LibbpfLog {
+ public:
+  LibbpfLog() {
+    text().clear();
+    previous_ = libbpf_set_print(&collect);
+  }
+  ~LibbpfLog() { libbpf_set_print(previous_); }
+  LibbpfLog(const LibbpfLog&) = delete;
+  LibbpfLog& operator=(const LibbpfLog&) = delete;
+
+  // The end of the log: the verifier's verdict stands there.
+  [[nodiscard]] static std::string tail() {
+    constexpr size_t kEnough = 2000;
+    const std::string& all = text();
+    return all.size() <= kEnough ? all : "…" + all.substr(all.size() - kEnough);
+  }
+
+ private:
+  static std::string& text() {
+    thread_local std::string collected;
+    return collected;
+  }
+  __attribute__((format(printf, 2, 0))) static int collect(libbpf_print_level level, const char* format, va_list args) {
+    if (level != LIBBPF_WARN) return 0;
+    std::array<char, 4096> line{};
+    const int length = vsnprintf(line.data(), line.size(), format, args);
+    text() += line.data();
+    return length;
+  }
+  libbpf_print_fn_t previous_;
+};
+
+bpf_program* find(const merino_bpf& skeleton, Program program) {
+  switch (program) {
+    case Program::from_pod: return skeleton.progs.from_pod;
+    case Program::from_wire: return skeleton.progs.from_wire;
+    case Program::from_tunnel: return skeleton.progs.from_tunnel;
+    case Program::from_host: return skeleton.progs.from_host;
+  }
+  return nullptr;
+}
+
+// The id of the map with the frozen configuration that the pinned program uses; 0 if it has none.
+Result<uint32_t> config_map_id(int program_fd, const std::string& path) {
+  std::array<uint32_t, 16> ids{};
+  bpf_prog_info info{};
+  info.nr_map_ids = ids.size();
+  info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return fail_errno(errno, "ask the kernel about program {}", path);
+  for (uint32_t i = 0; i < info.nr_map_ids && i < ids.size(); i++) {
+    const Fd map(bpf_map_get_fd_by_id(ids[i]));
+    if (!map) continue;
+    bpf_map_info map_info{};
+    size = sizeof(map_info);
+    if (bpf_obj_get_info_by_fd(map.get(), &map_info, &size) != 0) continue;
+    if (kConfigMap == map_info.name && map_info.value_size == sizeof(merino_config)) return ids[i];
+  }
+  return 0;
+}
+
+// The pinned maps must be of this ABI; a node without maps is fine.
+Status check_abi() {
+  const std::string path = pins::map("network");
+  const Fd fd(bpf_obj_get(path.c_str()));
+  if (!fd) return errno == ENOENT ? ok() : Status(fail_errno(errno, "open map {}", path));
+  bpf_map_info info{};
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return fail_errno(errno, "ask the kernel about map {}", path);
+  std::vector<char> value(info.value_size + sizeof(uint32_t));
+  const uint32_t zero = 0;
+  if (bpf_map_lookup_elem(fd.get(), &zero, value.data()) != 0) return fail_errno(errno, "read map {}", path);
+  uint32_t version = 0;
+  std::memcpy(&version, value.data(), sizeof(version));
+  if (version == MERINO_ABI_VERSION || version == 0) return ok();
+  return with_remedy(fail(ErrorKind::unsupported, "the maps below {} have ABI version {}, this merinod knows version {}", pins::kRoot, version,
+                          MERINO_ABI_VERSION),
+                     version > MERINO_ABI_VERSION
+                         ? "install the newer merinod again, or remove the pins and restart: pods go through the kernel's slow path meanwhile"
+                         : "remove the pins and restart merinod: pods go through the kernel's slow path meanwhile");
+}
+
+Status write_abi_version() {
+  auto network = TRY(Map<uint32_t, merino_network>::open("network"));
+  merino_network value{};
+  TRY(network.lookup(0, value));
+  if (value.abi_version == MERINO_ABI_VERSION) return ok();
+  value.abi_version = MERINO_ABI_VERSION;
+  return network.update(0, value);
+}
+
+// Replaces the pin atomically: bpffs can rename. Names with dots are reserved there.
+Status pin_program(const bpf_program* program, const std::string& name) {
+  const std::string path = pins::program(name);
+  const std::string fresh = pins::program("new_" + name);
+  TRY(remove_file(fresh));
+  if (bpf_obj_pin(bpf_program__fd(program), fresh.c_str()) != 0) return fail_errno(errno, "pin program {}", fresh);
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return fail_errno(errno, "rename program pin {} to {}", fresh, path);
+  return ok();
+}
+
+Result<Skeleton> open_skeleton() {
+  Skeleton skeleton(merino_bpf__open());
+  if (!skeleton) return fail_errno(errno, "open the built-in BPF object: {}", LibbpfLog::tail());
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton->obj) {
+    const std::string name = bpf_map__name(map);
+    if (name.starts_with(".")) continue;
+    if (const int error = bpf_map__set_pin_path(map, pins::map(name).c_str()); error != 0) return fail_errno(-error, "name the pin of map {}", name);
+  }
+  return skeleton;
+}
+
+bool has_function(const btf* types, const char* name) { return types != nullptr && btf__find_by_name_kind(types, name, BTF_KIND_FUNC) > 0; }
+
+}  // namespace
+
+const char* program_name(Program program) {
+  switch (program) {
+    case Program::from_pod: return "from_pod";
+    case Program::from_wire: return "from_wire";
+    case Program::from_tunnel: return "from_tunnel";
+    case Program::from_host: return "from_host";
+  }
+  return "?";
+}
+
+Status ensure_bpffs() {
+  struct statfs fs {};
+  if (::statfs(kBpffs, &fs) != 0) {
+    return with_remedy(fail_errno(errno, "look at {}", kBpffs), "the kernel needs CONFIG_BPF_SYSCALL, and /sys must be mounted");
+  }
+  if (fs.f_type != BPF_FS_MAGIC && ::mount("bpf", kBpffs, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0) {
+    return with_remedy(fail_errno(errno, "mount bpffs at {}", kBpffs), "mount it before merinod starts: mount -t bpf bpf /sys/fs/bpf");
+  }
+  TRY(make_directories(pins::kRoot, 0700));
+  TRY(make_directories(pins::kPrograms, 0700));
+  return make_directories(pins::kLinks, 0700);
+}
+
+Result<std::optional<merino_config>> loaded_config() {
+  uint32_t map_id = 0;
+  for (const Program program : kPrograms) {
+    const std::string path = pins::program(program_name(program));
+    const Fd fd(bpf_obj_get(path.c_str()));
+    if (!fd) {
+      if (errno == ENOENT) return std::nullopt;
+      return fail_errno(errno, "open program {}", path);
+    }
+    const uint32_t id = TRY(config_map_id(fd.get(), path));
+    if (id == 0 || (map_id != 0 && id != map_id)) return std::nullopt;
+    map_id = id;
+  }
+  const Fd map(bpf_map_get_fd_by_id(map_id));
+  if (!map) return fail_errno(errno, "open the programs' configuration, map id {}", map_id);
+  merino_config config{};
+  const uint32_t zero = 0;
+  if (bpf_map_lookup_elem(map.get(), &zero, &config) != 0) return fail_errno(errno, "read the programs' configuration");
+  return config;
+}
+
+uint64_t program_id() {
+  // FNV-1a, 64 bits.
+  static const uint64_t id = [] {
+    size_t size = 0;
+    const auto* bytes = static_cast<const unsigned char*>(merino_bpf__elf_bytes(&size));
+    uint64_t hash = 0xcbf29ce484222325U;
+    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001b3U;
+    return hash;
+  }();
+  return id;
+}
+
+Result<bool> kernel_has_conntrack_lookup() {
+  const Btf vmlinux(btf__load_vmlinux_btf());
+  if (!vmlinux) {
+    return with_remedy(fail_errno(errno, "read the kernel's type information, /sys/kernel/btf/vmlinux"),
+                       "merino needs a kernel built with CONFIG_DEBUG_INFO_BTF");
+  }
+  constexpr const char* kLookup = "bpf_skb_ct_lookup";
+  if (has_function(vmlinux.get(), kLookup)) return true;
+  const Btf module(btf__load_module_btf("nf_conntrack", vmlinux.get()));
+  return has_function(module.get(), kLookup);
+}
+
+Status load_programs(merino_config config) {
+  TRY(ensure_bpffs());
+  TRY(check_abi());
+  const LibbpfLog log;
+  const Skeleton skeleton = TRY(open_skeleton());
+  config.program_id = program_id();
+  std::memcpy(&skeleton->rodata_config->merino_config, &config, sizeof(config));
+  if (const int error = merino_bpf__load(skeleton.get()); error != 0) {
+    if (error == -EPERM) return with_remedy(fail_errno(EPERM, "load the BPF programs"), "merinod needs CAP_BPF and CAP_NET_ADMIN (or root)");
+    return with_remedy(fail_errno(-error, "load the BPF programs: {}", LibbpfLog::tail()), "this kernel refuses them: merino needs Linux 6.1 or later with BTF");
+  }
+  TRY(write_abi_version());
+  for (const Program program : kPrograms) TRY(pin_program(find(*skeleton, program), program_name(program)));
+  return ok();
+}
+
+}  // namespace merino
