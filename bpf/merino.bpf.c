@@ -129,7 +129,7 @@ static __always_inline enum merino_reason judge_inner(struct __sk_buff *skb, __u
 
 	if (!inner)
 		return MERINO_MALFORMED;
-	addressed_to_us = mac_equal(inner->h_dest, (const __u8 *)merino_config.vtep_mac);
+	addressed_to_us = mac_equal(inner->h_dest, merino_config.vtep_mac);
 	if (inner->h_proto != bpf_htons(ETH_P_IP))
 		return lookup_node(underlay) ? MERINO_NOT_IP : MERINO_UNKNOWN_SENDER;
 	if (!parse_v4(skb, offset + sizeof(*inner), flow))

@@ -100,15 +100,22 @@ static __always_inline int addr_equal(const struct merino_addr *a, const struct 
 	       addr_word(a, 0) == addr_word(b, 0);
 }
 
-static __always_inline int mac_equal(const __u8 *a, const __u8 *b)
+/* volatile: one of them may stand in the frozen configuration, whose value the compiler must not take for the zeros it sees. */
+static __always_inline int mac_equal(const volatile void *a, const volatile void *b)
 {
-	return *(const __u16 *)a == *(const __u16 *)b && *(const __u16 *)(a + 2) == *(const __u16 *)(b + 2) &&
-	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+	const volatile __u16 *x = a, *y = b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
 }
 
-static __always_inline void mac_copy(__u8 *to, const __u8 *from)
+static __always_inline void mac_copy(void *to, const volatile void *from)
 {
-	__builtin_memcpy(to, from, MERINO_ETH_ALEN);
+	const volatile __u16 *source = from;
+	__u16 *target = to;
+
+	target[0] = source[0];
+	target[1] = source[1];
+	target[2] = source[2];
 }
 
 /* The ports of TCP and UDP at `offset`. False: the packet is shorter than that. */

@@ -87,7 +87,7 @@ static __always_inline void fill_encap(struct vxlan_encap *encap, const struct m
 	encap->vxlan.flags = bpf_htonl(VXLAN_FLAG_VNI);
 	encap->vxlan.vni = bpf_htonl(merino_config.vni << 8);
 	mac_copy(encap->inner.h_dest, peer->vtep_mac); /* a kernel peer drops frames to another MAC */
-	mac_copy(encap->inner.h_source, (const __u8 *)merino_config.vtep_mac);
+	mac_copy(encap->inner.h_source, merino_config.vtep_mac);
 	encap->inner.h_proto = bpf_htons(ETH_P_IP);
 }
 
@@ -136,7 +136,7 @@ static __always_inline int vxlan_hand_to_driver(struct __sk_buff *skb, const str
 	if (!eth)
 		return 0;
 	mac_copy(eth->h_dest, peer->vtep_mac);
-	mac_copy(eth->h_source, (const __u8 *)merino_config.vtep_mac);
+	mac_copy(eth->h_source, merino_config.vtep_mac);
 	return 1;
 }
 
