@@ -1,0 +1,142 @@
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "ctl/views.h"
+
+namespace merino::ctl {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+PodEntry entry(const char* address) {
+  return {*IpAddress::parse(address),
+          *IpAddress::parse("10.244.1.1"),
+          7,
+          *MacAddress::parse("02:00:00:00:00:01"),
+          *MacAddress::parse("02:00:00:00:00:02"),
+          Delivery::peer};
+}
+
+Attachment attachment(const char* prefix) {
+  Attachment out;
+  out.network = "cbr0";
+  out.container_id = "0123456789abcdef";
+  out.ifname = "eth0";
+  out.netns = "/run/netns/a";
+  out.host_ifname = "veth1";
+  out.host_ifindex = 7;
+  out.addresses = {*Prefix::parse(prefix)};
+  out.complete = true;
+  return out;
+}
+
+PodRow sound_row() {
+  auto rows = join_pods({entry("10.244.1.2")}, {attachment("10.244.1.2/24")});
+  rows.at(0).host_ifname = "veth1";
+  return rows.at(0);
+}
+
+TEST(Pods, EntryAndRecordOfOneAddressAreOneRow) {
+  const PodRow row = sound_row();
+  EXPECT_TRUE(row.entry && row.attachment);
+  EXPECT_EQ(pod_trouble(row), "");
+}
+
+TEST(Pods, WhatIsOnlyOnOneSideIsShownAndNamed) {
+  const auto rows = join_pods({entry("10.244.1.3")}, {attachment("10.244.1.2/24")});
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].address.to_string(), "10.244.1.2");
+  EXPECT_EQ(pod_trouble(rows[0]), "no entry in the map");
+  EXPECT_EQ(rows[1].address.to_string(), "10.244.1.3");
+  EXPECT_EQ(pod_trouble(rows[1]), "in the map, but no record of it");
+}
+
+TEST(Pods, EachTroubleHasItsName) {
+  PodRow gone = sound_row();
+  gone.host_ifname.clear();
+  EXPECT_EQ(pod_trouble(gone), "its interface is gone");
+  PodRow moved = sound_row();
+  moved.entry->host_ifindex = 8;
+  EXPECT_EQ(pod_trouble(moved), "the map points at another interface");
+  PodRow half = sound_row();
+  half.attachment->complete = false;
+  EXPECT_EQ(pod_trouble(half), "being added, or its ADD was cut short");
+}
+
+TEST(Pods, TextShortensTheContainerId) {
+  const std::string text = pods_text({sound_row()}, Colours::off);
+  EXPECT_EQ(text,
+            "ADDRESS     INTERFACE  POD MAC            DELIVERY  NETWORK  CONTAINER     IN POD  STATE\n"
+            "10.244.1.2  veth1      02:00:00:00:00:01  peer      cbr0     0123456789ab  eth0    ok\n");
+}
+
+TEST(Pods, NoPodsIsAnAnswer) {
+  EXPECT_EQ(pods_text({}, Colours::off), "no pods on this node\n");
+  EXPECT_EQ(json::parse(pods_json({})), json::array());
+}
+
+TEST(Pods, JsonHasEverything) {
+  const json pod = json::parse(pods_json({sound_row()})).at(0);
+  EXPECT_EQ(pod, json::parse(R"({"address": "10.244.1.2", "interface": "veth1", "ifindex": 7, "pod_mac": "02:00:00:00:00:01",
+    "host_mac": "02:00:00:00:00:02", "gateway": "10.244.1.1", "delivery": "peer", "network": "cbr0", "container_id": "0123456789abcdef",
+    "pod_interface": "eth0", "netns": "/run/netns/a", "trouble": ""})"));
+}
+
+TEST(Pods, BytesThatAreNoUtf8DoNotBreakTheJson) {
+  PodRow row = sound_row();
+  row.attachment->netns = "/run/netns/\xff\xfe";
+  EXPECT_THAT(json::parse(pods_json({row})).at(0).at("netns").get<std::string>(), HasSubstr("/run/netns/"));
+}
+
+Peer peer() {
+  return {*Prefix::parse("10.244.2.0/24"), *IpAddress::parse("192.168.77.2"), *MacAddress::parse("02:00:00:00:00:09"), PeerKind::vxlan};
+}
+
+TEST(Peers, Text) {
+  EXPECT_EQ(peers_text({peer()}, Colours::off),
+            "SUBNET         NODE          VTEP MAC           KIND\n"
+            "10.244.2.0/24  192.168.77.2  02:00:00:00:00:09  vxlan\n");
+  EXPECT_EQ(peers_text({}, Colours::off), "no peers: no other node has a lease\n");
+}
+
+TEST(Peers, Json) {
+  EXPECT_EQ(json::parse(peers_json({peer()})),
+            json::parse(R"([{"subnet": "10.244.2.0/24", "node": "192.168.77.2", "vtep_mac": "02:00:00:00:00:09", "kind": "vxlan"}])"));
+  EXPECT_EQ(json::parse(peers_json({})), json::array());
+}
+
+const ReasonInfo kFast{MERINO_DECAP, "decap", Action::fast, "delivered", ""};
+const ReasonInfo kDrop{MERINO_FORGED, "forged", Action::drop, "not its source", "look at the sender"};
+
+TEST(Counters, ZeroRowsAreHiddenUnlessAskedFor) {
+  const std::vector<Counter> counters{{&kFast, 3, 300}, {&kDrop, 0, 0}};
+  EXPECT_EQ(counters_text(counters, ZeroRows::hide, Colours::off),
+            "REASON  ACTION  PACKETS  BYTES  MEANING\n"
+            "decap   fast          3    300  delivered\n");
+  EXPECT_THAT(counters_text(counters, ZeroRows::show, Colours::off), HasSubstr("forged"));
+  EXPECT_EQ(json::parse(counters_json(counters, ZeroRows::hide)).size(), 1u);
+  EXPECT_EQ(json::parse(counters_json(counters, ZeroRows::show)).size(), 2u);
+}
+
+TEST(Counters, TheRemedyStandsBesideWhatWasMet) {
+  EXPECT_THAT(counters_text({{&kDrop, 1, 60}}, ZeroRows::hide, Colours::off), HasSubstr("not its source (look at the sender)"));
+  EXPECT_THAT(counters_text({{&kDrop, 0, 0}}, ZeroRows::show, Colours::off), Not(HasSubstr("look at the sender")));
+}
+
+TEST(Counters, NothingCountedIsAnAnswer) {
+  EXPECT_EQ(counters_text({{&kFast, 0, 0}}, ZeroRows::hide, Colours::off), "nothing counted yet: no packet has met the programs\n");
+}
+
+TEST(Counters, JsonKeepsLargeNumbersExact) {
+  const json counter = json::parse(counters_json({{&kDrop, 18446744073709551615ULL, 9007199254740993ULL}}, ZeroRows::hide)).at(0);
+  EXPECT_EQ(counter.at("packets").get<uint64_t>(), 18446744073709551615ULL);
+  EXPECT_EQ(counter.at("bytes").get<uint64_t>(), 9007199254740993ULL);
+  EXPECT_EQ(counter.at("action"), "drop");
+  EXPECT_EQ(counter.at("remedy"), "look at the sender");
+}
+
+}  // namespace
+}  // namespace merino::ctl

@@ -1,0 +1,97 @@
+#include "ctl/read.h"
+
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "datapath/attach.h"
+#include "datapath/programs.h"
+
+namespace merino::ctl {
+
+namespace {
+
+// Empty if there is no such interface.
+std::string interface_name(unsigned ifindex) {
+  char name[IF_NAMESIZE] = {};
+  return ifindex != 0 && ::if_indextoname(ifindex, name) != nullptr ? name : "";
+}
+
+LinkFact read_link(const std::string& role, unsigned ifindex) {
+  LinkFact link{role, interface_name(ifindex), LinkState::missing};
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::memcpy(request.ifr_name, link.name.c_str(), link.name.size());
+  if (link.name.empty() || !socket || ::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return link;
+  link.state = (request.ifr_flags & IFF_UP) != 0 ? LinkState::up : LinkState::down;
+  return link;
+}
+
+// A pid may be another process' by now: the name tells.
+AgentProcess find_process(int64_t pid) {
+  const auto name = read_file(fmt::format("/proc/{}/comm", pid));
+  return name && *name == "merinod\n" ? AgentProcess::running : AgentProcess::gone;
+}
+
+ProgramFact read_program(Program program, const AttachPoint& point) {
+  const std::string name = interface_name(point.ifindex);
+  return {program_name(program), name.empty() ? fmt::format("interface {}", point.ifindex) : name,
+          point.direction == Direction::ingress ? "ingress" : "egress", is_attached(program, point)};
+}
+
+std::vector<ProgramFact> read_programs(const merino_config& config, const std::vector<PodRow>& pods) {
+  std::vector<ProgramFact> programs;
+  programs.push_back(read_program(Program::from_wire, {"uplink", config.uplink_ifindex, Direction::ingress}));
+  programs.push_back(read_program(Program::from_tunnel, {"device_in", config.device_ifindex, Direction::ingress}));
+  programs.push_back(read_program(Program::from_host, {"device_out", config.device_ifindex, Direction::egress}));
+  for (const PodRow& pod : pods) {
+    if (!pod.entry || pod.host_ifname.empty()) continue;
+    programs.push_back(read_program(Program::from_pod, {pod_link_name(pod.host_ifname), pod.entry->host_ifindex, Direction::ingress}));
+  }
+  return programs;
+}
+
+}  // namespace
+
+Result<PodsRead> read_pod_rows() {
+  const std::vector<PodEntry> entries = TRY(read_pods());
+  AttachmentList list = TRY(list_attachments());
+  PodsRead read{join_pods(entries, list.attachments), std::move(list.broken)};
+  for (PodRow& row : read.rows) row.host_ifname = interface_name(row.entry ? row.entry->host_ifindex : row.attachment->host_ifindex);
+  return read;
+}
+
+StatusFacts read_status_facts() {
+  StatusFacts facts{std::chrono::system_clock::now(),
+                    load_agent_status(),
+                    AgentProcess::gone,
+                    loaded_config(),
+                    program_id(),
+                    {},
+                    {},
+                    load_subnet_env(kSubnetEnvPath),
+                    std::vector<PodRow>{},
+                    {},
+                    read_peers(),
+                    read_counters()};
+  if (facts.agent) facts.process = find_process(facts.agent->pid);
+  auto pods = read_pod_rows();
+  if (pods) {
+    facts.pods = std::move(pods->rows);
+    facts.broken_records = std::move(pods->broken_records);
+  } else {
+    facts.pods = tl::unexpected(std::move(pods).error());
+  }
+  if (facts.config && *facts.config) {
+    const merino_config& config = **facts.config;
+    facts.links = {read_link("uplink", config.uplink_ifindex), read_link("device", config.device_ifindex)};
+    facts.programs = read_programs(config, facts.pods ? *facts.pods : std::vector<PodRow>{});
+  }
+  return facts;
+}
+
+}  // namespace merino::ctl

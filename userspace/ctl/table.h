@@ -1,0 +1,36 @@
+// Columns of text for a terminal.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace merino::ctl {
+
+enum class Colours { off, on };
+enum class Tone { plain, good, warning, bad, faint };
+
+// `text` in the tone's colour, or as it is.
+std::string paint(const std::string& text, Tone tone, Colours colours);
+
+enum class Align { left, right };
+
+struct Column {
+  std::string title;
+  Align align = Align::left;
+};
+
+struct Cell {
+  std::string text;
+  Tone tone = Tone::plain;
+};
+
+struct Table {
+  std::vector<Column> columns;
+  std::vector<std::vector<Cell>> rows;
+};
+
+// One line per row below the titles, as wide as the content is, two spaces between columns, none at the end of a line. Control characters
+// in cells (names come from files that others write) are shown as '?'.
+std::string format_table(const Table& table, Colours colours);
+
+}  // namespace merino::ctl

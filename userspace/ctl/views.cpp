@@ -1,0 +1,168 @@
+#include "ctl/views.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace merino::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Names in records are bytes that others wrote: what is not UTF-8 must not make the output throw.
+std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+const char* delivery_name(Delivery delivery) { return delivery == Delivery::peer ? "peer" : "redirect"; }
+
+const char* kind_name(PeerKind kind) {
+  switch (kind) {
+    case PeerKind::vxlan:
+      return "vxlan";
+  }
+  return "?";
+}
+
+Tone action_tone(Action action) {
+  switch (action) {
+    case Action::fast:
+      return Tone::good;
+    case Action::stack:
+      return Tone::plain;
+    case Action::drop:
+      return Tone::bad;
+  }
+  return Tone::plain;
+}
+
+constexpr size_t kShortId = 12;
+
+std::string meaning_with_remedy(const ReasonInfo& reason, uint64_t packets) {
+  std::string text = reason.meaning;
+  if (packets > 0 && *reason.remedy != '\0') text += fmt::format(" ({})", reason.remedy);
+  return text;
+}
+
+}  // namespace
+
+std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::vector<Attachment>& attachments) {
+  std::map<IpAddress, PodRow> rows;
+  for (const PodEntry& entry : entries) {
+    PodRow& row = rows[entry.address];
+    row.address = entry.address;
+    row.entry = entry;
+  }
+  for (const Attachment& attachment : attachments) {
+    for (const Prefix& prefix : attachment.addresses) {
+      PodRow& row = rows[prefix.address()];
+      row.address = prefix.address();
+      row.attachment = attachment;
+    }
+  }
+  std::vector<PodRow> out;
+  out.reserve(rows.size());
+  for (auto& [address, row] : rows) out.push_back(std::move(row));
+  return out;
+}
+
+std::string pod_trouble(const PodRow& row) {
+  if (!row.attachment) return "in the map, but no record of it";
+  if (!row.attachment->complete) return "being added, or its ADD was cut short";
+  if (!row.entry) return "no entry in the map";
+  if (row.entry->host_ifindex != row.attachment->host_ifindex) return "the map points at another interface";
+  if (row.host_ifname.empty()) return "its interface is gone";
+  return "";
+}
+
+std::string pods_text(const std::vector<PodRow>& rows, Colours colours) {
+  if (rows.empty()) return "no pods on this node\n";
+  Table table{{{"ADDRESS"}, {"INTERFACE"}, {"POD MAC"}, {"DELIVERY"}, {"NETWORK"}, {"CONTAINER"}, {"IN POD"}, {"STATE"}}, {}};
+  for (const PodRow& row : rows) {
+    const std::string trouble = pod_trouble(row);
+    table.rows.push_back({{row.address.to_string()},
+                          {row.host_ifname.empty() ? "-" : row.host_ifname},
+                          {row.entry ? row.entry->pod_mac.to_string() : "-"},
+                          {row.entry ? delivery_name(row.entry->delivery) : "-"},
+                          {row.attachment ? row.attachment->network : "-"},
+                          {row.attachment ? row.attachment->container_id.substr(0, kShortId) : "-"},
+                          {row.attachment ? row.attachment->ifname : "-"},
+                          {trouble.empty() ? "ok" : trouble, trouble.empty() ? Tone::good : Tone::warning}});
+  }
+  return format_table(table, colours);
+}
+
+std::string pods_json(const std::vector<PodRow>& rows) {
+  Json list = Json::array();
+  for (const PodRow& row : rows) {
+    Json pod;
+    pod["address"] = row.address.to_string();
+    pod["interface"] = row.host_ifname;
+    if (row.entry) {
+      pod["ifindex"] = row.entry->host_ifindex;
+      pod["pod_mac"] = row.entry->pod_mac.to_string();
+      pod["host_mac"] = row.entry->host_mac.to_string();
+      pod["gateway"] = row.entry->gateway.is_none() ? "" : row.entry->gateway.to_string();
+      pod["delivery"] = delivery_name(row.entry->delivery);
+    }
+    if (row.attachment) {
+      pod["network"] = row.attachment->network;
+      pod["container_id"] = row.attachment->container_id;
+      pod["pod_interface"] = row.attachment->ifname;
+      pod["netns"] = row.attachment->netns;
+    }
+    pod["trouble"] = pod_trouble(row);
+    list.push_back(std::move(pod));
+  }
+  return dump(list);
+}
+
+std::string peers_text(const std::vector<Peer>& peers, Colours colours) {
+  if (peers.empty()) return "no peers: no other node has a lease\n";
+  Table table{{{"SUBNET"}, {"NODE"}, {"VTEP MAC"}, {"KIND"}}, {}};
+  for (const Peer& peer : peers) {
+    table.rows.push_back({{peer.subnet.to_string()}, {peer.underlay.to_string()}, {peer.vtep_mac.to_string()}, {kind_name(peer.kind)}});
+  }
+  return format_table(table, colours);
+}
+
+std::string peers_json(const std::vector<Peer>& peers) {
+  Json list = Json::array();
+  for (const Peer& peer : peers) {
+    list.push_back({{"subnet", peer.subnet.to_string()},
+                    {"node", peer.underlay.to_string()},
+                    {"vtep_mac", peer.vtep_mac.to_string()},
+                    {"kind", kind_name(peer.kind)}});
+  }
+  return dump(list);
+}
+
+std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, Colours colours) {
+  Table table{{{"REASON"}, {"ACTION"}, {"PACKETS", Align::right}, {"BYTES", Align::right}, {"MEANING"}}, {}};
+  for (const Counter& counter : counters) {
+    if (counter.packets == 0 && zero_rows == ZeroRows::hide) continue;
+    const ReasonInfo& reason = *counter.reason;
+    table.rows.push_back({{reason.name},
+                          {action_name(reason.action), action_tone(reason.action)},
+                          {std::to_string(counter.packets)},
+                          {std::to_string(counter.bytes)},
+                          {meaning_with_remedy(reason, counter.packets)}});
+  }
+  if (table.rows.empty()) return "nothing counted yet: no packet has met the programs\n";
+  return format_table(table, colours);
+}
+
+std::string counters_json(const std::vector<Counter>& counters, ZeroRows zero_rows) {
+  Json list = Json::array();
+  for (const Counter& counter : counters) {
+    if (counter.packets == 0 && zero_rows == ZeroRows::hide) continue;
+    list.push_back({{"reason", counter.reason->name},
+                    {"action", action_name(counter.reason->action)},
+                    {"packets", counter.packets},
+                    {"bytes", counter.bytes},
+                    {"meaning", counter.reason->meaning},
+                    {"remedy", counter.reason->remedy}});
+  }
+  return dump(list);
+}
+
+}  // namespace merino::ctl

@@ -1,0 +1,39 @@
+// What `merinoctl pods`, `peers` and `counters` print, from values that were read elsewhere.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ctl/table.h"
+#include "datapath/counters.h"
+#include "datapath/peer_table.h"
+#include "datapath/pod_table.h"
+
+namespace merino::ctl {
+
+// One address of one pod: what the map says and what the plugin's record says; one of them may be missing.
+struct PodRow {
+  IpAddress address;
+  std::optional<PodEntry> entry;
+  std::optional<Attachment> attachment;
+  std::string host_ifname;  // the interface that the entry (or the record) means, as it is called now; empty if it is gone
+};
+
+// Every address that is in the map or in a record, by address.
+std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::vector<Attachment>& attachments);
+
+// What is wrong with a pod; empty if nothing is.
+std::string pod_trouble(const PodRow& row);
+
+std::string pods_text(const std::vector<PodRow>& rows, Colours colours);
+std::string pods_json(const std::vector<PodRow>& rows);
+
+std::string peers_text(const std::vector<Peer>& peers, Colours colours);
+std::string peers_json(const std::vector<Peer>& peers);
+
+enum class ZeroRows { hide, show };
+std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, Colours colours);
+std::string counters_json(const std::vector<Counter>& counters, ZeroRows zero_rows);
+
+}  // namespace merino::ctl
