@@ -1,7 +1,10 @@
-// The only user of libnl: links, addresses, routes and neighbours of the current network namespace.
+// Links, addresses, routes and neighbours of the current network namespace. The only user of libnl.
 //
 // Every "ensure" reads first and changes only what differs; it returns true if anything had to be changed. Errors name the object
-// and what was tried. Interfaces are named by index where they exist already, so that a rename between two calls does no harm.
+// and what was tried, and carry the kernel's own words where it gives any. Interfaces are named by index where they exist already, so
+// that a rename between two calls does no harm.
+//
+// Nothing that is called for a pod grows with the number of pods: single objects are asked for by key, dumps are filtered by the kernel.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +14,10 @@
 #include <vector>
 
 #include "base/address.h"
-#include "base/fd.h"
 #include "base/result.h"
+#include "netlink/events.h"
+#include "netlink/namespace.h"
+#include "netlink/sysctl.h"
 
 struct nl_sock;
 
@@ -42,9 +47,9 @@ struct LinkAddress {
 
 struct Route {
   Prefix destination;                // 0.0.0.0/0 for a default route
-  std::optional<IpAddress> gateway;  // none: on-link
+  std::optional<IpAddress> gateway;  // of the destination's family; none: on-link
   std::optional<IpAddress> source;   // preferred source
-  unsigned link_index = 0;
+  unsigned link_index = 0;           // 0: several next hops
   uint8_t scope = 0;  // RT_SCOPE_UNIVERSE with a gateway, RT_SCOPE_LINK without
   int mtu = 0;        // 0: the device's
 
@@ -66,7 +71,8 @@ struct VethSpec {
   int mtu = 0;
 };
 
-// One rtnetlink socket, bound to the namespace in which it was opened (a thread that enters another namespace afterwards does not move it).
+// One rtnetlink socket, bound to the namespace in which it was opened (a thread that enters another namespace afterwards does not move
+// it). For one thread at a time.
 class Netlink {
  public:
   static Result<Netlink> open();
@@ -76,14 +82,16 @@ class Netlink {
 
   // --- links
   Result<std::vector<Link>> links();
-  Result<std::optional<Link>> link_by_name(const std::string& name);  // nullopt: no such interface
+  // nullopt: no such interface. An alternative name is found too, and the Link then carries the real one.
+  Result<std::optional<Link>> link_by_name(const std::string& name);
   Result<std::optional<Link>> link_by_index(unsigned index);
   // The external-mode (collect metadata), NOARP VXLAN device with this port, MAC and MTU, and up. A device of that name which is
   // something else, or has another port or mode, is deleted and made anew; another MAC or MTU is set in place.
-  // exists (with the remedy) when another VXLAN device, named in the text, holds the UDP port.
+  // exists (with the remedy) when another VXLAN device, named in the text, or a process holds the UDP port: then nothing is changed.
   struct VxlanResult { unsigned index; bool changed; };
   Result<VxlanResult> ensure_vxlan(const VxlanSpec& spec);
-  // Makes a veth pair whose pod side is born in the namespace behind `netns_fd` with its final name and MAC; both down. exists if a name is taken.
+  // Makes a veth pair whose pod side is born in the namespace behind `netns_fd` with its final name and MAC; both down. exists if a
+  // name is taken (the text says which and where).
   Status create_veth(const VethSpec& spec, int netns_fd);
   Status set_link_up(unsigned index);
   Status set_link_mtu(unsigned index, int mtu);
@@ -91,13 +99,14 @@ class Netlink {
 
   // --- addresses
   Result<std::vector<LinkAddress>> addresses(std::optional<unsigned> link_index = std::nullopt);
-  // `flags`: IFA_F_NOPREFIXROUTE, IFA_F_NODAD, ...
+  // `flags`: IFA_F_NOPREFIXROUTE, IFA_F_NODAD, ... The same address with another prefix length, a lifetime or a failed duplicate
+  // check is replaced; other addresses stay.
   Result<bool> ensure_address(unsigned link_index, const Prefix& prefix, uint32_t flags = 0);
-  Status remove_address(unsigned link_index, const Prefix& prefix);
+  Status remove_address(unsigned link_index, const Prefix& prefix);  // gone already: success
 
-  // --- routes (table main)
+  // --- routes (unicast, table main)
   Result<std::vector<Route>> routes(Family family);
-  // Exactly this route for its destination (replaces one that differs, same metric 0).
+  // Exactly this route for its destination (replaces one that differs, same metric 0). IPv6 has no scopes: there it is not compared.
   Result<bool> ensure_route(const Route& route);
   Status remove_route(const Route& route);  // gone already: success
   // RTM_GETROUTE: which interface, source and gateway the kernel would use. unavailable: unreachable.
@@ -111,39 +120,5 @@ class Netlink {
   explicit Netlink(nl_sock* socket);
   std::unique_ptr<nl_sock, SocketCloser> socket_;
 };
-
-// Link, address, route and neighbour changes of the current namespace, as "something changed": the receiver compares state anyway.
-class NetlinkEvents {
- public:
-  static Result<NetlinkEvents> open();
-  [[nodiscard]] int fd() const { return fd_.get(); }
-  // Reads what is pending; true if there was any (also on ENOBUFS: events were lost, so something happened).
-  Result<bool> drain();
-
- private:
-  explicit NetlinkEvents(Fd fd) : fd_(std::move(fd)) {}
-  Fd fd_;
-};
-
-// The calling thread inside another network namespace, until destruction.
-class NamespaceGuard {
- public:
-  // not_found when `netns_fd`'s namespace cannot be entered.
-  static Result<NamespaceGuard> enter(int netns_fd);
-  NamespaceGuard(NamespaceGuard&&) noexcept = default;
-  NamespaceGuard& operator=(NamespaceGuard&&) noexcept = default;
-  ~NamespaceGuard();
-
- private:
-  explicit NamespaceGuard(Fd original) : original_(std::move(original)) {}
-  Fd original_;
-};
-
-// Opens a network namespace by path ("/run/netns/x", "/proc/PID/ns/net"); not_found if missing or not a namespace (nsfs is checked).
-Result<Fd> open_network_namespace(const std::string& path);
-
-// Sets /proc/sys/<key with dots as slashes>; reads first. true if it had to be changed. "net.ipv4.conf.merino0.rp_filter": a name with
-// dots in it (eth0.100) is written with '/' instead: "net/ipv4/conf/eth0.100/rp_filter".
-Result<bool> ensure_sysctl(const std::string& key, const std::string& value);
 
 }  // namespace merino

@@ -1,0 +1,110 @@
+#include <net/if.h>
+#include <net/if_arp.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "netlink/link_message.h"
+
+namespace merino {
+namespace {
+
+constexpr size_t kAltNameSize = 128;  // ALTIFNAMSIZ of <linux/if.h>, which cannot stand beside <net/if.h>
+
+ifinfomsg link_header(unsigned index) {
+  ifinfomsg header{};
+  header.ifi_family = AF_UNSPEC;
+  header.ifi_index = static_cast<int>(index);
+  return header;
+}
+
+Result<std::optional<Link>> find_link(nl_sock* socket, const std::string& name, unsigned index) {
+  std::optional<Link> found;
+  TRY(get_link(socket, name, index,
+               [&](const ifinfomsg& header, const Attributes& attributes) { found = parse_link(header, attributes); }));
+  return found;
+}
+
+}  // namespace
+
+bool Link::is_up() const { return (flags & IFF_UP) != 0; }
+bool Link::is_loopback() const { return (flags & IFF_LOOPBACK) != 0; }
+
+Link parse_link(const ifinfomsg& header, const Attributes& attributes) {
+  Link link;
+  link.index = static_cast<unsigned>(header.ifi_index);
+  link.name = attributes.text(IFLA_IFNAME);
+  link.kind = attributes.nest(IFLA_LINKINFO).text(IFLA_INFO_KIND);
+  link.mac = attributes.mac(IFLA_ADDRESS);
+  link.mtu = attributes.get<int>(IFLA_MTU);
+  link.flags = header.ifi_flags;
+  link.peer_index = attributes.get<uint32_t>(IFLA_LINK);
+  link.master_index = attributes.get<uint32_t>(IFLA_MASTER);
+  link.ethernet = header.ifi_type == ARPHRD_ETHER;
+  return link;
+}
+
+Status get_link(nl_sock* socket, const std::string& name, unsigned index,
+                const std::function<void(const ifinfomsg&, const Attributes&)>& on_link) {
+  Request request(RTM_GETLINK, 0, link_header(index));
+  if (!name.empty()) request.put(name.size() < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name);
+  request.put(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
+  const std::string what = name.empty() ? fmt::format("look up interface {}", index) : "look up interface " + name;
+  auto answered = exchange(socket, request, what, [&](const nlmsghdr& message) {
+    on_link(family_header<ifinfomsg>(message), Attributes(message, sizeof(ifinfomsg)));
+  });
+  if (!answered && answered.error().sys_errno == ENODEV) return ok();
+  return answered;
+}
+
+Request change_link(unsigned index, unsigned flags, unsigned mask) {
+  ifinfomsg header = link_header(index);
+  header.ifi_flags = flags;
+  header.ifi_change = mask;
+  return Request(RTM_SETLINK, NLM_F_ACK, header);
+}
+
+Status check_link_name(const std::string& name) {
+  const auto is_bad = [](unsigned char c) { return c <= ' ' || c == '/' || c == ':' || c == '%' || c == 0x7f; };
+  if (!name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." && std::ranges::none_of(name, is_bad)) return ok();
+  return with_remedy(fail(ErrorKind::invalid, "\"{}\" cannot be the name of an interface", name),
+                     "use 1 to 15 characters without space, '/', ':' and '%'");
+}
+
+Result<std::vector<Link>> Netlink::links() {
+  Request request(RTM_GETLINK, NLM_F_DUMP, link_header(0));
+  request.put(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
+  return dump<Link>(socket_.get(), request, "list interfaces", [](const nlmsghdr& message) -> std::optional<Link> {
+    return parse_link(family_header<ifinfomsg>(message), Attributes(message, sizeof(ifinfomsg)));
+  });
+}
+
+Result<std::optional<Link>> Netlink::link_by_name(const std::string& name) {
+  if (name.empty() || name.size() >= kAltNameSize) return std::nullopt;
+  return find_link(socket_.get(), name, 0);
+}
+
+Result<std::optional<Link>> Netlink::link_by_index(unsigned index) {
+  if (index == 0) return std::nullopt;
+  return find_link(socket_.get(), "", index);
+}
+
+Status Netlink::set_link_up(unsigned index) {
+  Request request = change_link(index, IFF_UP, IFF_UP);
+  return exchange(socket_.get(), request, fmt::format("set interface {} up", index));
+}
+
+Status Netlink::set_link_mtu(unsigned index, int mtu) {
+  Request request = change_link(index);
+  request.put(IFLA_MTU, mtu);
+  return exchange(socket_.get(), request, fmt::format("set the MTU of interface {} to {}", index, mtu));
+}
+
+Status Netlink::delete_link(unsigned index) {
+  Request request(RTM_DELLINK, NLM_F_ACK, link_header(index));
+  auto deleted = exchange(socket_.get(), request, fmt::format("delete interface {}", index));
+  if (!deleted && deleted.error().sys_errno == ENODEV) return ok();
+  return deleted;
+}
+
+}  // namespace merino

@@ -1,0 +1,43 @@
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+#include <cerrno>
+
+#include "netlink.h"
+#include "netlink/request.h"
+
+namespace merino {
+namespace {
+
+ndmsg neighbour_header(unsigned link_index, const IpAddress& address, uint16_t state) {
+  ndmsg header{};
+  header.ndm_family = static_cast<uint8_t>(kernel_family(address.family()));
+  header.ndm_ifindex = static_cast<int>(link_index);
+  header.ndm_state = state;
+  return header;
+}
+
+Result<bool> is_present(nl_sock* socket, unsigned link_index, const IpAddress& address, const MacAddress& mac) {
+  Request request(RTM_GETNEIGH, 0, neighbour_header(link_index, address, 0));
+  request.put(NDA_DST, address);
+  bool same = false;
+  const auto asked = exchange(socket, request, fmt::format("look up neighbour {} on interface {}", address.to_string(), link_index),
+                              [&](const nlmsghdr& message) {
+                                const bool permanent = family_header<ndmsg>(message).ndm_state == NUD_PERMANENT;
+                                same = permanent && Attributes(message, sizeof(ndmsg)).mac(NDA_LLADDR) == mac;
+                              });
+  if (!asked && asked.error().sys_errno != ENOENT) return tl::unexpected(asked.error());
+  return same;
+}
+
+}  // namespace
+
+Result<bool> Netlink::ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac) {
+  if (TRY(is_present(socket_.get(), link_index, address, mac))) return false;
+  Request request(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, neighbour_header(link_index, address, NUD_PERMANENT));
+  request.put(NDA_DST, address).put(NDA_LLADDR, mac);
+  TRY(exchange(socket_.get(), request, fmt::format("set neighbour {} on interface {}", address.to_string(), link_index)));
+  return true;
+}
+
+}  // namespace merino

@@ -1,0 +1,40 @@
+#include <linux/veth.h>
+
+#include "netlink/link_message.h"
+
+namespace merino {
+namespace {
+
+// The kernel says "exists" without saying which end.
+tl::unexpected<Error> name_taken(Netlink& netlink, const VethSpec& spec) {
+  const auto host = netlink.link_by_name(spec.host_name);
+  if (host && *host) {
+    return with_remedy(fail(ErrorKind::exists, "make veth {}: the host has an interface of that name already", spec.host_name),
+                       "take another name or delete it");
+  }
+  return with_remedy(fail(ErrorKind::exists, "make veth {}: the pod has an interface {} already", spec.host_name, spec.pod_name),
+                     "take another name or delete it in the pod");
+}
+
+}  // namespace
+
+Status Netlink::create_veth(const VethSpec& spec, int netns_fd) {
+  TRY(check_link_name(spec.host_name));
+  TRY(check_link_name(spec.pod_name));
+
+  Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+  request.put(IFLA_IFNAME, spec.host_name).put(IFLA_ADDRESS, spec.host_mac).put(IFLA_MTU, spec.mtu);
+  request.nest(IFLA_LINKINFO, [&] {
+    request.put(IFLA_INFO_KIND, std::string("veth")).nest(IFLA_INFO_DATA, [&] {
+      request.nest(VETH_INFO_PEER, [&] {
+        request.append(ifinfomsg{}).put(IFLA_IFNAME, spec.pod_name).put(IFLA_ADDRESS, spec.pod_mac).put(IFLA_MTU, spec.mtu);
+        request.put(IFLA_NET_NS_FD, netns_fd);
+      });
+    });
+  });
+  auto created = exchange(socket_.get(), request, fmt::format("make veth {} with {} in the pod", spec.host_name, spec.pod_name));
+  if (!created && created.error().sys_errno == EEXIST) return name_taken(*this, spec);
+  return created;
+}
+
+}  // namespace merino
