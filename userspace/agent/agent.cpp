@@ -1,0 +1,216 @@
+#include "agent/agent.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "agent/health.h"
+#include "agent/service.h"
+#include "agent/start.h"
+#include "agent/steps.h"
+#include "agent/version.h"
+#include "base/file.h"
+#include "cluster/directory_store.h"
+
+namespace merino {
+
+namespace {
+
+using Clock = Reconciler::Clock;
+using std::chrono::milliseconds;
+
+constexpr std::chrono::seconds kFullCheck{10};
+// Events come in bursts: one pass for all of them. A busy host's bursts never end; passes then take at most a tenth of the time.
+constexpr milliseconds kShortestPause{20};
+constexpr milliseconds kLongestPause{2000};
+constexpr int kPauseFactor = 9;
+
+// Signals that end the agent arrive as readable data; every thread that is started later inherits the mask.
+Result<Fd> block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  if (const int error = pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) return fail_errno(error, "block signals");
+  Fd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail_errno(errno, "open signalfd");
+  return fd;
+}
+
+void log_step(const StepState& state) {
+  if (state.condition == StepCondition::failed) spdlog::error("{}: {}", state.name, state.error);
+  if (state.condition == StepCondition::waiting) spdlog::info("{}: {}", state.name, state.error);
+  if (state.condition == StepCondition::ok) spdlog::info("{}: in place", state.name);
+}
+
+class Agent {
+ public:
+  Agent(Node node, LeaseStore& store, Netlink& netlink, NetlinkEvents& events, Fd signals)
+      : node_(std::move(node)), site_{node_, store, netlink}, events_(events), signals_(std::move(signals)), reconciler_(log_step) {}
+
+  Status open();
+  Status run();
+
+ private:
+  [[nodiscard]] Status watch(int fd) const;
+  [[nodiscard]] Clock::time_point next_deadline() const;
+  Status wait();
+  Status take_events();
+  void take_time(Clock::time_point now);
+  void pass(Clock::time_point now);
+  void publish();
+  void request(unsigned cause, Clock::time_point now);
+
+  Node node_;
+  Site site_;
+  NetlinkEvents& events_;
+  Fd signals_;
+  Fd epoll_;
+  Reconciler reconciler_;
+  HealthBoard board_;
+  std::unique_ptr<HealthServer> health_;
+  ServiceManager service_;
+
+  bool stop_ = false;
+  unsigned pending_ = cause::full;
+  Clock::time_point pass_due_ = Clock::now();
+  Clock::time_point last_pass_end_;
+  milliseconds pause_ = kShortestPause;
+  Clock::time_point full_due_;
+  Clock::time_point rules_due_;
+  Clock::time_point alive_due_ = Clock::now();
+  bool was_ready_ = false;
+};
+
+Status Agent::watch(int fd) const {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno(errno, "watch a file descriptor");
+  return ok();
+}
+
+Status Agent::open() {
+  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return fail_errno(errno, "open epoll");
+  TRY(watch(signals_.get()));
+  TRY(watch(events_.fd()));
+  TRY(watch(site_.store.event_fd()));
+  if (node_.options.healthz_port != 0) {
+    health_ = TRY(HealthServer::start(node_.options.healthz_ip, node_.options.healthz_port, board_));
+    spdlog::info("/healthz and /readyz on {}:{}", node_.options.healthz_ip, node_.options.healthz_port);
+  }
+  add_steps(reconciler_, site_);
+  return ok();
+}
+
+Clock::time_point Agent::next_deadline() const {
+  Clock::time_point next = std::min(full_due_, rules_due_);
+  if (pending_ != 0) next = std::min(next, pass_due_);
+  if (const auto retry = reconciler_.next_retry()) next = std::min(next, std::max(*retry, last_pass_end_ + kShortestPause));
+  if (service_.watchdog_interval()) next = std::min(next, alive_due_);
+  return next;
+}
+
+void Agent::request(unsigned cause, Clock::time_point now) {
+  if (pending_ == 0) pass_due_ = std::max(now + kShortestPause, last_pass_end_ + pause_);
+  pending_ |= cause;
+}
+
+Status Agent::take_events() {
+  const auto now = Clock::now();
+  if (TRY(events_.drain())) request(cause::network, now);
+  if (site_.store.drain_events()) request(cause::leases, now);
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    if (info.ssi_signo == SIGHUP) continue;
+    spdlog::info("{} received: merinod ends, the network stays as it is", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+    stop_ = true;
+  }
+  return ok();
+}
+
+Status Agent::wait() {
+  const auto left = std::chrono::ceil<milliseconds>(next_deadline() - Clock::now());
+  epoll_event events[4];
+  const int count = ::epoll_wait(epoll_.get(), events, 4, static_cast<int>(std::clamp<int64_t>(left.count(), 0, 60000)));
+  if (count < 0 && errno != EINTR) return fail_errno(errno, "wait for events");
+  return count > 0 ? take_events() : ok();
+}
+
+void Agent::take_time(Clock::time_point now) {
+  board_.beat(now);
+  if (service_.watchdog_interval() && now >= alive_due_) {
+    service_.alive();
+    alive_due_ = now + *service_.watchdog_interval();
+  }
+  if (now >= rules_due_) {
+    request(cause::rules, now);
+    rules_due_ = now + node_.options.rules_resync;
+  }
+  if (now >= full_due_) {
+    request(cause::full, now);
+    full_due_ = now + kFullCheck;
+  }
+}
+
+void Agent::pass(Clock::time_point now) {
+  reconciler_.run(std::exchange(pending_, 0), now);
+  last_pass_end_ = Clock::now();
+  const auto took = std::chrono::duration_cast<milliseconds>(last_pass_end_ - now);
+  pause_ = std::clamp(took * kPauseFactor, kShortestPause, kLongestPause);
+  publish();
+}
+
+void Agent::publish() {
+  const AgentStatus status = make_status(node_, reconciler_.states(), site_.ignored_leases);
+  board_.publish(status.missing);
+  if (status.ready) service_.ready();
+  if (status.ready != was_ready_) {
+    was_ready_ = status.ready;
+    if (status.ready) spdlog::info("ready: pods of {} reach the network", status.subnet.to_string());
+    if (!status.ready) spdlog::warn("not ready any more: {}", fmt::join(status.missing, "; "));
+  }
+  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string()) : fmt::format("not ready: {}", fmt::join(status.missing, "; ")));
+  const std::string text = format_agent_status(status);
+  const auto current = read_file(kAgentStatusPath);
+  if (current && *current == text) return;
+  if (const auto written = write_file_atomic(kAgentStatusPath, text); !written) spdlog::error("status file: {}", written.error().message());
+}
+
+Status Agent::run() {
+  while (!stop_) {
+    const auto now = Clock::now();
+    take_time(now);
+    const auto retry = reconciler_.next_retry();
+    const bool retry_due = retry && now >= *retry && now >= last_pass_end_ + kShortestPause;
+    if (retry_due || (pending_ != 0 && now >= pass_due_)) pass(now);
+    TRY(wait());
+  }
+  service_.stopping();
+  return ok();
+}
+
+}  // namespace
+
+Status run_agent(const AgentOptions& options) {
+  if (::geteuid() != 0) {
+    return with_remedy(fail(ErrorKind::invalid, "merinod runs as user {}, and it must be root", ::geteuid()),
+                       "start it with sudo, or as a privileged container: it loads BPF programs and configures the network");
+  }
+  spdlog::info("merinod {} starts", kVersion);
+  const Fd instance = TRY(take_instance_lock(std::string(kRunDir) + "/merinod.lock"));
+  Fd signals = TRY(block_signals());
+  Netlink netlink = TRY(Netlink::open());
+  NetlinkEvents events = TRY(NetlinkEvents::open());
+  const auto store = TRY(open_directory_store(options.lease_dir));
+  Agent agent(TRY(start_node(options, netlink, *store)), *store, netlink, events, std::move(signals));
+  TRY(agent.open());
+  return agent.run();
+}
+
+}  // namespace merino

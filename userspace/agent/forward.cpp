@@ -1,0 +1,185 @@
+#include "agent/forward.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agent/nft.h"
+#include "base/file.h"
+#include "base/process.h"
+
+namespace merino {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kComment = "merino forward";
+
+// The objects of one kind in nft's JSON, whatever else is in there.
+Result<std::vector<json>> objects(const std::string& text, const char* kind) {
+  const json document = json::parse(text, nullptr, false);
+  if (!document.is_object() || !document.contains("nftables") || !document["nftables"].is_array()) {
+    return fail(ErrorKind::decode, "nftables gave no JSON listing");
+  }
+  std::vector<json> out;
+  for (const json& element : document["nftables"]) {
+    if (element.is_object() && element.contains(kind) && element[kind].is_object()) out.push_back(element[kind]);
+  }
+  return out;
+}
+
+std::string text_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+json address_match(const char* field, const Prefix& network) {
+  const json prefix = {{"prefix", {{"addr", network.masked().address().to_string()}, {"len", network.length()}}}};
+  return {{"match", {{"op", "=="}, {"left", {{"payload", {{"protocol", "ip"}, {"field", field}}}}}, {"right", prefix}}}};
+}
+
+// What a rule does, without counters and without the comment as iptables stores it (an xt extension).
+json essence(const json& rule) {
+  json out = json::array();
+  for (const json& expression : rule.value("expr", json::array())) {
+    const bool comment = expression.contains("xt") && text_of(expression["xt"], "name") == "comment";
+    if (!comment && !expression.contains("counter")) out.push_back(expression);
+  }
+  return out;
+}
+
+json accepting(const char* field, const Prefix& network) { return json::array({address_match(field, network), {{"accept", nullptr}}}); }
+
+json reference(const ForwardChain& chain) { return {{"family", chain.family}, {"table", chain.table}}; }
+
+std::string describe(const ForwardChain& chain) { return fmt::format("nftables chain {} {} {}", chain.family, chain.table, chain.name); }
+
+json add_rule(const ForwardChain& chain, const char* field, const Prefix& network) {
+  json rule = reference(chain);
+  rule["chain"] = chain.name;
+  rule["comment"] = kComment;
+  rule["expr"] = json::array({address_match(field, network), {{"counter", nullptr}}, {{"accept", nullptr}}});
+  return {{"add", {{"rule", rule}}}};
+}
+
+json delete_rule(const ForwardChain& chain, uint64_t handle) {
+  json rule = reference(chain);
+  rule["chain"] = chain.name;
+  rule["handle"] = handle;
+  return {{"delete", {{"rule", rule}}}};
+}
+
+json list_chain(const ForwardChain& chain) {
+  json object = reference(chain);
+  object["name"] = chain.name;
+  return {{"list", {{"chain", object}}}};
+}
+
+std::string transaction(const json& commands) { return json{{"nftables", commands}}.dump(); }
+
+Result<bool> ensure_chain(const ForwardChain& chain, const Prefix& network) {
+  const std::string what = describe(chain);
+  const std::string listing = TRY(run_nft(NftFormat::json, transaction(json::array({list_chain(chain)})), "list " + what));
+  const ForwardRules rules = TRY(parse_forward_rules(listing, network));
+  json commands = json::array();
+  if (!rules.from_network) commands.push_back(add_rule(chain, "saddr", network));
+  if (!rules.to_network) commands.push_back(add_rule(chain, "daddr", network));
+  for (const uint64_t handle : rules.stale) commands.push_back(delete_rule(chain, handle));
+  if (commands.empty()) return false;
+  TRY(run_nft(NftFormat::json, transaction(commands), "add accept rules to " + what));
+  spdlog::info("{} drops by policy: accept rules for {} added at its end", what, network.to_string());
+  return true;
+}
+
+std::vector<std::string> legacy_rule(const char* direction, const Prefix& network) {
+  return {direction, network.masked().to_string(), "-m", "comment", "--comment", kComment, "-j", "ACCEPT"};
+}
+
+Result<ProcessOutput> run_legacy(const std::string& program, const std::string& action, const std::vector<std::string>& rule) {
+  ProcessRequest request;
+  request.argv = {program, "-w", "5", action, "FORWARD"};
+  request.argv.insert(request.argv.end(), rule.begin(), rule.end());
+  request.timeout = std::chrono::seconds(10);
+  return run_process(request);
+}
+
+// Where there is no iptables-legacy, iptables may be it.
+Result<std::string> legacy_program() {
+  for (const std::string program : {"iptables-legacy", "iptables"}) {
+    ProcessRequest request;
+    request.argv = {program, "--version"};
+    const auto output = run_process(request);
+    if (!output && output.error().kind == ErrorKind::not_found) continue;
+    if (!output) return tl::unexpected(output.error());
+    if (output->out.find("nf_tables") == std::string::npos) return program;
+  }
+  return with_remedy(fail(ErrorKind::not_found, "the kernel has rules of the legacy iptables, but there is no command iptables-legacy"),
+                     "install iptables, or start merinod with --iptables-forward-rules=false");
+}
+
+Result<bool> legacy_filter_in_use() {
+  const auto names = read_file("/proc/net/ip_tables_names");
+  if (!names && names.error().kind == ErrorKind::not_found) return false;
+  if (!names) return tl::unexpected(names.error());
+  return ("\n" + *names).find("\nfilter\n") != std::string::npos;
+}
+
+Result<bool> ensure_legacy(const Prefix& network) {
+  // Only asked when the table is there: the command's mere listing would make it.
+  if (!TRY(legacy_filter_in_use())) return false;
+  const std::string program = TRY(legacy_program());
+  const ProcessOutput listing = TRY(run_legacy(program, "-S", {}));
+  if (!listing.succeeded()) return fail(ErrorKind::system, "{} -S FORWARD: {}: {}", program, listing.outcome(), listing.err);
+  if (!legacy_policy_drops(listing.out)) return false;
+  bool changed = false;
+  for (const char* direction : {"-s", "-d"}) {
+    const auto rule = legacy_rule(direction, network);
+    if (TRY(run_legacy(program, "-C", rule)).succeeded()) continue;
+    const ProcessOutput added = TRY(run_legacy(program, "-A", rule));
+    if (!added.succeeded()) return fail(ErrorKind::system, "{} -A FORWARD: {}: {}", program, added.outcome(), added.err);
+    changed = true;
+  }
+  if (changed) spdlog::info("{}'s FORWARD policy is DROP: accept rules for {} added at its end", program, network.to_string());
+  return changed;
+}
+
+}  // namespace
+
+Result<std::vector<ForwardChain>> parse_dropping_chains(const std::string& nft_json) {
+  std::vector<ForwardChain> out;
+  for (const json& chain : TRY(objects(nft_json, "chain"))) {
+    ForwardChain found{text_of(chain, "family"), text_of(chain, "table"), text_of(chain, "name")};
+    const bool sees_ipv4 = found.family == "ip" || found.family == "inet";
+    if (sees_ipv4 && text_of(chain, "hook") == "forward" && text_of(chain, "policy") == "drop") out.push_back(std::move(found));
+  }
+  return out;
+}
+
+Result<ForwardRules> parse_forward_rules(const std::string& nft_json, const Prefix& network) {
+  ForwardRules rules;
+  for (const json& rule : TRY(objects(nft_json, "rule"))) {
+    const json its = essence(rule);
+    if (its == accepting("saddr", network)) {
+      rules.from_network = true;
+    } else if (its == accepting("daddr", network)) {
+      rules.to_network = true;
+    } else if (text_of(rule, "comment") == kComment && rule.contains("handle") && rule["handle"].is_number_unsigned()) {
+      rules.stale.push_back(rule["handle"].get<uint64_t>());
+    }
+  }
+  return rules;
+}
+
+bool legacy_policy_drops(const std::string& listing) { return ("\n" + listing).find("\n-P FORWARD DROP\n") != std::string::npos; }
+
+Result<bool> ensure_forwarding(const Prefix& network) {
+  const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));
+  bool changed = false;
+  for (const ForwardChain& chain : TRY(parse_dropping_chains(chains))) changed |= TRY(ensure_chain(chain, network));
+  changed |= TRY(ensure_legacy(network));
+  return changed;
+}
+
+}  // namespace merino

@@ -1,0 +1,138 @@
+#include "agent/health.h"
+
+#include <fmt/format.h>
+#include <httplib.h>
+
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+namespace merino {
+
+namespace {
+
+constexpr const char* kPlainText = "text/plain; charset=utf-8";
+constexpr size_t kThreads = 2;
+constexpr size_t kQueueLimit = 32;
+
+// httplib's own pool queues without bound. Here the accepting thread waits instead, and the kernel's backlog turns the rest away.
+class BoundedPool : public httplib::TaskQueue {
+ public:
+  BoundedPool() {
+    for (size_t i = 0; i < kThreads; i++) threads_.emplace_back([this] { work(); });
+  }
+
+  void enqueue(std::function<void()> task) override {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [this] { return tasks_.size() < kQueueLimit || stopping_; });
+    tasks_.push_back(std::move(task));
+    ready_.notify_one();
+  }
+
+  void shutdown() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    ready_.notify_all();
+    room_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      ready_.wait(lock, [this] { return !tasks_.empty() || stopping_; });
+      if (tasks_.empty()) return;
+      const auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      room_.notify_one();
+      lock.unlock();
+      task();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::condition_variable room_;
+  std::deque<std::function<void()>> tasks_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+class HttpHealthServer : public HealthServer {
+ public:
+  explicit HttpHealthServer(const HealthBoard& board) {
+    server_.new_task_queue = [] { return new BoundedPool; };  // httplib deletes it
+    server_.set_keep_alive_max_count(1);
+    server_.set_read_timeout(std::chrono::seconds(2));
+    server_.set_write_timeout(std::chrono::seconds(2));
+    server_.set_payload_max_length(1024);
+    serve("/healthz", [&board] { return board.healthz(HealthBoard::Clock::now()); });
+    serve("/readyz", [&board] { return board.readyz(); });
+  }
+
+  ~HttpHealthServer() override {
+    server_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Status listen(const std::string& ip, uint16_t port) {
+    if (!server_.bind_to_port(ip, port)) {
+      return with_remedy(fail(ErrorKind::exists, "cannot listen on {}:{} for /healthz", ip, port),
+                         "is another process (flanneld?) listening there, and does this node have the address?");
+    }
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    // stop() has no effect on a server that does not run yet.
+    while (!server_.is_running()) std::this_thread::yield();
+    return ok();
+  }
+
+ private:
+  template <class Answer>
+  void serve(const std::string& path, Answer answer) {
+    server_.Get(path, [answer](const httplib::Request&, httplib::Response& response) {
+      const HealthAnswer its = answer();
+      response.status = its.code;
+      response.set_content(its.body, kPlainText);
+    });
+  }
+
+  httplib::Server server_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+void HealthBoard::beat(Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  last_beat_ = now;
+}
+
+void HealthBoard::publish(std::vector<std::string> missing) {
+  const std::lock_guard lock(mutex_);
+  missing_ = std::move(missing);
+}
+
+HealthAnswer HealthBoard::healthz(Clock::time_point now) const {
+  const std::lock_guard lock(mutex_);
+  const auto silence = std::chrono::duration_cast<std::chrono::seconds>(now - last_beat_);
+  if (silence <= kSilenceLimit) return {200, "merinod is running"};
+  return {503, fmt::format("merinod made no progress for {} s", silence.count())};
+}
+
+HealthAnswer HealthBoard::readyz() const {
+  const std::lock_guard lock(mutex_);
+  if (missing_.empty()) return {200, "merinod is ready"};
+  return {503, fmt::format("merinod is not ready yet\n{}\n", fmt::join(missing_, "\n"))};
+}
+
+Result<std::unique_ptr<HealthServer>> HealthServer::start(const std::string& ip, uint16_t port, const HealthBoard& board) {
+  auto server = std::make_unique<HttpHealthServer>(board);
+  TRY(server->listen(ip, port));
+  return server;
+}
+
+}  // namespace merino

@@ -1,0 +1,16 @@
+// The only user of libnftables: commands as text or JSON, each run one transaction.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace merino {
+
+enum class NftFormat { text, json };
+
+// Runs `commands` (in `format`; a transaction: all or nothing) and returns what they print, without counters' values. `purpose` begins the
+// error: "list the rules of table ip merino".
+Result<std::string> run_nft(NftFormat format, const std::string& commands, const std::string& purpose);
+
+}  // namespace merino

@@ -1,0 +1,133 @@
+#include "agent/node.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/version.h"
+#include "datapath/convert.h"
+
+namespace merino {
+
+namespace {
+
+int64_t to_unix(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+// Why a lease cannot become a peer; empty if it can.
+std::string obstacle(const Node& node, const Lease& lease) {
+  const LeaseAttributes& its = lease.attributes;
+  if (its.backend_type != "vxlan" || !its.vxlan) return fmt::format("backend type \"{}\", this node has vxlan", its.backend_type);
+  if (its.vxlan->vni != node.conf.vxlan.vni) return fmt::format("VNI {}, this node has {}", its.vxlan->vni, node.conf.vxlan.vni);
+  if (!node.conf.network.contains(lease.subnet)) return fmt::format("outside the network {}", node.conf.network.to_string());
+  if (lease.subnet.overlaps(node.lease.subnet)) return fmt::format("overlaps this node's subnet {}", node.lease.subnet.to_string());
+  if (its.public_ip == node.uplink.public_ip || its.public_ip == node.uplink.address) {
+    return fmt::format("an old lease of this node, which has {} now", node.lease.subnet.to_string());
+  }
+  return "";
+}
+
+std::string condition_name(StepCondition condition) {
+  switch (condition) {
+    case StepCondition::waiting: return "waiting";
+    case StepCondition::ok: return "ok";
+    case StepCondition::failed: return "failed";
+  }
+  return "";
+}
+
+bool is_aside(const std::string& step) { return std::find(std::begin(kStepsAside), std::end(kStepsAside), step) != std::end(kStepsAside); }
+
+}  // namespace
+
+int tunnel_mtu(const Node& node) { return node.conf.vxlan.mtu.value_or(node.uplink.mtu) - kVxlanOverhead; }
+
+IpAddress device_address(const Node& node) { return node.lease.subnet.masked().address(); }
+IpAddress gateway_address(const Node& node) { return device_address(node).plus(1); }
+
+LeaseAttributes lease_attributes(const Node& node) {
+  LeaseAttributes attributes;
+  attributes.public_ip = node.uplink.public_ip;
+  attributes.backend_type = "vxlan";
+  attributes.vxlan = VxlanLease{node.conf.vxlan.vni, node.vtep_mac};
+  return attributes;
+}
+
+std::string fast_path_obstacle(const Node& node) {
+  if (!node.conf.vxlan.fast_path) return "Backend.FastPath is false";
+  if (!node.conntrack) return "the kernel cannot say which flows conntrack translates (nf_conntrack is not loaded, or lacks bpf_skb_ct_lookup)";
+  return "";
+}
+
+merino_config programs_config(const Node& node) {
+  merino_config config{};
+  config.underlay_v4 = to_abi(node.uplink.address);
+  config.network_v4 = to_abi(node.conf.network.masked().address());
+  config.network_v4_len = static_cast<uint32_t>(node.conf.network.mapped_length());
+  config.uplink_ifindex = node.uplink.index;
+  config.device_ifindex = node.device_index;
+  config.vni = node.conf.vxlan.vni;
+  config.pod_mtu = static_cast<uint32_t>(tunnel_mtu(node));
+  config.tunnel_port = htons(node.conf.vxlan.port);
+  to_abi(node.vtep_mac, config.vtep_mac);
+  config.fast_path = fast_path_obstacle(node).empty() ? 1 : 0;
+  return config;
+}
+
+PeerSelection select_peers(const Node& node) {
+  PeerSelection selection;
+  selection.ignored = node.leases.rejected;
+  for (const Lease& lease : node.leases.leases) {
+    if (lease.subnet == node.lease.subnet) continue;
+    const std::string reason = obstacle(node, lease);
+    if (reason.empty()) {
+      selection.peers.push_back({lease.subnet, lease.attributes.public_ip, lease.attributes.vxlan->vtep_mac, PeerKind::vxlan});
+    } else {
+      selection.ignored.push_back({format_subnet_key(lease.subnet), reason});
+    }
+  }
+  return selection;
+}
+
+SubnetEnv make_subnet_env(const Node& node) {
+  SubnetEnv env;
+  env.networks = {node.conf.network};
+  env.subnet = Prefix(gateway_address(node), node.lease.subnet.length());
+  env.mtu = tunnel_mtu(node);
+  env.ip_masq = node.options.ip_masq;
+  return env;
+}
+
+AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, const std::vector<RejectedLease>& rejected) {
+  AgentStatus status;
+  status.version = kVersion;
+  status.pid = getpid();
+  status.public_ip = node.uplink.public_ip;
+  status.address = node.uplink.address;
+  status.uplink = node.uplink.name;
+  status.uplink_index = node.uplink.index;
+  status.uplink_mtu = node.uplink.mtu;
+  status.backend = "vxlan";
+  status.vni = node.conf.vxlan.vni;
+  status.port = node.conf.vxlan.port;
+  status.network = node.conf.network;
+  status.subnet = node.lease.subnet;
+  status.vtep_mac = node.vtep_mac;
+  status.mtu = tunnel_mtu(node);
+  status.ip_masq = node.options.ip_masq;
+  status.lease_expires = to_unix(node.lease.expires);
+  status.fast_path_why = fast_path_obstacle(node);
+  status.fast_path = status.fast_path_why.empty();
+  for (const RejectedLease& lease : rejected) status.rejected_leases.push_back({lease.key, lease.reason});
+  for (const StepState& step : steps) {
+    status.steps.push_back({step.name, condition_name(step.condition), step.error, to_unix(step.since)});
+    if (step.condition != StepCondition::ok && !is_aside(step.name)) status.missing.push_back(fmt::format("{}: {}", step.name, step.error));
+  }
+  status.ready = status.missing.empty();
+  return status;
+}
+
+}  // namespace merino

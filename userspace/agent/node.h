@@ -1,0 +1,64 @@
+// What this node is and knows: configuration, uplink, lease, the other nodes' leases; and what follows from them. Pure, no system calls.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "abi.h"
+#include "agent/options.h"
+#include "agent/reconciler.h"
+#include "agent/uplink.h"
+#include "base/agent_status.h"
+#include "base/subnet_env.h"
+#include "cluster/lease_store.h"
+#include "cluster/net_conf.h"
+#include "datapath/peer_table.h"
+
+namespace merino {
+
+inline constexpr const char* kDeviceName = "merino0";
+inline constexpr int kVxlanOverhead = 50;  // IPv4 + UDP + VXLAN + inner Ethernet
+
+struct Node {
+  AgentOptions options;
+  NetConf conf;
+  Uplink uplink;
+  MacAddress vtep_mac;
+  Lease lease;
+  LeaseSet leases;            // of all nodes, the own one among them
+  unsigned device_index = 0;  // merino0; 0 as long as there is none
+  bool conntrack = false;     // the kernel can say whether a flow is translated
+};
+
+// MTU of merino0 and of the pods.
+int tunnel_mtu(const Node& node);
+
+// The address of merino0 that the node's own traffic into the network has (flannel's: <subnet>.0), and the pods' gateway (<subnet>.1).
+IpAddress device_address(const Node& node);
+IpAddress gateway_address(const Node& node);
+
+// Everything that the node says of itself in its lease.
+LeaseAttributes lease_attributes(const Node& node);
+
+// Why the fast path is off; empty if it is on.
+std::string fast_path_obstacle(const Node& node);
+
+// The programs' configuration, but for program_id.
+merino_config programs_config(const Node& node);
+
+struct PeerSelection {
+  std::vector<Peer> peers;
+  std::vector<RejectedLease> ignored;  // with the reason; those that the store rejected come first
+};
+// Leases of other nodes that this node can reach by its backend.
+PeerSelection select_peers(const Node& node);
+
+SubnetEnv make_subnet_env(const Node& node);
+
+// `steps` decide readiness: each must have succeeded, and not be failed now, unless its name is in kStepsAside.
+AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, const std::vector<RejectedLease>& rejected);
+
+// Steps that do not keep a node from being ready: one pod that cannot be mended is that pod's matter.
+inline constexpr const char* kStepsAside[] = {"pods"};
+
+}  // namespace merino

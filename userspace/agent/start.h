@@ -1,0 +1,19 @@
+// From options to a node with a lease, before anything is changed on the host but its lease.
+#pragma once
+
+#include <memory>
+
+#include "agent/node.h"
+#include "base/fd.h"
+#include "base/result.h"
+#include "netlink/netlink.h"
+
+namespace merino {
+
+// One agent per node: held as long as the returned descriptor is open. exists, naming the holder, if there is another.
+Result<Fd> take_instance_lock(const std::string& path);
+
+// Reads the configuration, chooses the uplink, and acquires the lease: the previous subnet and VTEP MAC, if there were any.
+Result<Node> start_node(const AgentOptions& options, Netlink& netlink, LeaseStore& store);
+
+}  // namespace merino

@@ -1,0 +1,51 @@
+// What the agent keeps right on its node. Each step compares what should be with what is read back and applies the difference; true means
+// that something had to be changed. Every change is one line in the log.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/forward.h"
+#include "agent/masquerade.h"
+#include "agent/node.h"
+#include "base/result.h"
+#include "netlink/netlink.h"
+
+namespace merino {
+
+// What the steps share: the node's knowledge, which they keep up to date, and the ways to the outside.
+struct Site {
+  Node& node;
+  LeaseStore& store;
+  Netlink& netlink;
+  Masquerade masquerade{};
+  std::vector<RejectedLease> ignored_leases{};  // by select_peers, as of the last keep_peers()
+  bool modprobe_tried = false;
+};
+
+// The snapshot that choose_uplink() wants.
+Result<NetworkSnapshot> take_snapshot(Netlink& netlink);
+
+// The uplink by its options, at the start.
+Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink);
+
+// steps_node.cpp
+Result<bool> follow_uplink(Site& site);    // its index and MTU; another uplink only when this one's name or address is gone
+Result<bool> keep_lease(Site& site);       // all leases read; the own one renewed when it is due, changed or gone
+Result<bool> keep_subnet_env(Site& site);  // what the CNI plugin reads
+// steps_network.cpp
+Result<bool> keep_device(Site& site);   // merino0 and its two addresses
+Result<bool> keep_sysctls(Site& site);  // what forwarding needs
+Result<bool> keep_route(Site& site);    // the network's one route
+Result<bool> keep_rules(Site& site);    // masquerade
+Result<bool> keep_forward(Site& site);  // accept rules where FORWARD drops
+// steps_datapath.cpp
+Result<bool> keep_programs(Site& site);  // loaded with this node's configuration, and pinned
+Result<bool> keep_peers(Site& site);     // the maps of peers
+Result<bool> keep_links(Site& site);     // programs attached to uplink and merino0
+Result<bool> keep_pods(Site& site);      // map entry, program, route and neighbour of each attached pod
+
+// All of them, in their order.
+void add_steps(Reconciler& reconciler, Site& site);
+
+}  // namespace merino

@@ -1,0 +1,156 @@
+#include <fmt/format.h>
+#include <linux/rtnetlink.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "agent/steps.h"
+#include "base/process.h"
+#include "datapath/attach.h"
+#include "datapath/pod_table.h"
+#include "datapath/programs.h"
+
+namespace merino {
+
+namespace {
+
+// Without conntrack's answer the programs could not tell a translated flow from a plain one, and a kfunc that was missing when they were
+// loaded stays missing. So it is loaded first, and asked for again as long as it is not there.
+Result<bool> find_conntrack(bool& modprobe_tried) {
+  if (TRY(kernel_has_conntrack_lookup())) return true;
+  if (std::exchange(modprobe_tried, true)) return false;
+  ProcessRequest request;
+  request.argv = {"modprobe", "nf_conntrack"};
+  const auto output = run_process(request);
+  if (output && output->succeeded()) return kernel_has_conntrack_lookup();
+  spdlog::warn("modprobe nf_conntrack failed: {}", output ? output->outcome() + ": " + output->err : output.error().message());
+  return false;
+}
+
+Status look_for_conntrack(Site& site) {
+  if (site.node.conntrack || !site.node.conf.vxlan.fast_path) return ok();
+  site.node.conntrack = TRY(find_conntrack(site.modprobe_tried));
+  return ok();
+}
+
+bool same_config(const merino_config& a, const merino_config& b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
+
+struct Attaching {
+  Program program;
+  AttachPoint point;
+  const std::string& interface;
+};
+
+// Everything that belongs to an attached pod but its map entry and program: the slow path's way to it.
+Result<bool> keep_pod_route(Netlink& netlink, const Attachment& pod, const IpAddress& address) {
+  Route route;
+  route.destination = Prefix(address, address_bits(address.family()));
+  route.link_index = pod.host_ifindex;
+  route.scope = RT_SCOPE_LINK;
+  bool changed = TRY(netlink.ensure_route(route));
+  changed |= TRY(netlink.ensure_neighbour(pod.host_ifindex, address, pod.pod_mac));
+  return changed;
+}
+
+Result<bool> keep_pod(Netlink& netlink, const Attachment& pod) {
+  bool changed = TRY(ensure_pod(pod));
+  for (const Prefix& address : pod.addresses) changed |= TRY(keep_pod_route(netlink, pod, address.address()));
+  if (changed) spdlog::info("pod interface {} of container {} mended ({})", pod.ifname, pod.container_id, pod.host_ifname);
+  return changed;
+}
+
+bool is_there(const std::vector<Link>& links, const Attachment& pod) {
+  return std::any_of(links.begin(), links.end(),
+                     [&](const Link& link) { return link.index == pod.host_ifindex && link.name == pod.host_ifname; });
+}
+
+bool has_entry(const std::vector<Attachment>& pods, const PodEntry& entry) {
+  return std::any_of(pods.begin(), pods.end(), [&](const Attachment& pod) {
+    return pod.host_ifindex == entry.host_ifindex && std::any_of(pod.addresses.begin(), pod.addresses.end(),
+                                                                 [&](const Prefix& address) { return address.address() == entry.address; });
+  });
+}
+
+// An entry that no record has: its pod went while maps or records were out of reach.
+Result<bool> remove_orphans(const std::vector<Attachment>& pods) {
+  bool changed = false;
+  for (const PodEntry& entry : TRY(read_pods())) {
+    if (has_entry(pods, entry)) continue;
+    TRY(remove_pod_entry(entry.address));
+    spdlog::info("pods: entry of {} removed, no attachment has it", entry.address.to_string());
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace
+
+Result<bool> keep_programs(Site& site) {
+  Node& node = site.node;
+  TRY(ensure_bpffs());
+  TRY(look_for_conntrack(site));
+  merino_config wanted = programs_config(node);
+  wanted.program_id = program_id();
+  const auto current = TRY(loaded_config());
+  if (current && same_config(*current, wanted)) return false;
+  TRY(load_programs(wanted));
+  const std::string obstacle = fast_path_obstacle(node);
+  spdlog::info("BPF programs loaded: endpoint {} on {}, VNI {}, MTU {}", node.uplink.address.to_string(), node.uplink.name, node.conf.vxlan.vni,
+               tunnel_mtu(node));
+  if (!obstacle.empty()) spdlog::warn("the fast path is OFF, every packet goes through the kernel's stack: {}", obstacle);
+  return true;
+}
+
+Result<bool> keep_peers(Site& site) {
+  PeerSelection selection = select_peers(site.node);
+  for (const RejectedLease& lease : selection.ignored) {
+    const auto known = [&](const RejectedLease& other) { return other.key == lease.key && other.reason == lease.reason; };
+    if (std::none_of(site.ignored_leases.begin(), site.ignored_leases.end(), known)) {
+      spdlog::warn("lease {} is ignored: {}", lease.key, lease.reason);
+    }
+  }
+  site.ignored_leases = std::move(selection.ignored);
+  const PeerChanges changes = TRY(sync_peers(selection.peers));
+  if (changes.added + changes.changed + changes.removed == 0) return false;
+  spdlog::info("peers: {} in all; {} added, {} changed, {} removed", selection.peers.size(), changes.added, changes.changed, changes.removed);
+  return true;
+}
+
+Result<bool> keep_links(Site& site) {
+  const Node& node = site.node;
+  const std::string device = kDeviceName;
+  const Attaching all[] = {
+      {Program::from_tunnel, {"device_in", node.device_index, Direction::ingress}, device},
+      {Program::from_host, {"device_out", node.device_index, Direction::egress}, device},
+      {Program::from_wire, {"uplink", node.uplink.index, Direction::ingress}, node.uplink.name},
+  };
+  bool changed = false;
+  for (const Attaching& each : all) {
+    if (!TRY(attach(each.program, each.point))) continue;
+    spdlog::info("program {} attached to {}", program_name(each.program), each.interface);
+    changed = true;
+  }
+  return changed;
+}
+
+Result<bool> keep_pods(Site& site) {
+  const FileLock lock = TRY(attachments_lock());
+  const AttachmentList list = TRY(list_attachments());
+  const std::vector<Link> links = TRY(site.netlink.links());
+  std::vector<std::string> problems = list.broken;
+  bool changed = false;
+  for (const Attachment& pod : list.attachments) {
+    if (!pod.complete || !is_there(links, pod)) continue;
+    const auto kept = keep_pod(site.netlink, pod);
+    if (kept) changed |= *kept;
+    if (!kept) problems.push_back(fmt::format("{} of container {}: {}", pod.ifname, pod.container_id, kept.error().message()));
+  }
+  // A record that cannot be read may be the one that an entry belongs to.
+  if (list.broken.empty()) changed |= TRY(remove_orphans(list.attachments));
+  if (problems.empty()) return changed;
+  return fail(ErrorKind::invalid, "{}", fmt::join(problems, "; "));
+}
+
+}  // namespace merino

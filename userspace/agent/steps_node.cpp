@@ -1,0 +1,90 @@
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+
+#include "agent/steps.h"
+#include "base/file.h"
+
+namespace merino {
+
+namespace {
+
+UplinkRequest request_of(const AgentOptions& options) {
+  return {options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip};
+}
+
+const Lease* own_lease(const Node& node) {
+  for (const Lease& lease : node.leases.leases) {
+    if (lease.subnet == node.lease.subnet && lease.attributes.public_ip == node.lease.attributes.public_ip) return &lease;
+  }
+  return nullptr;
+}
+
+// Why the lease is to be renewed; empty if it is not.
+std::string renewal_reason(const Node& node) {
+  const Lease* own = own_lease(node);
+  if (own == nullptr) return "it is not in the store any more";
+  if (own->attributes != lease_attributes(node)) return "what it says of this node has changed";
+  if (own->expires - node.options.renew_margin <= std::chrono::system_clock::now()) return "it is about to end";
+  return "";
+}
+
+}  // namespace
+
+Result<NetworkSnapshot> take_snapshot(Netlink& netlink) {
+  NetworkSnapshot snapshot;
+  snapshot.links = TRY(netlink.links());
+  snapshot.addresses = TRY(netlink.addresses());
+  snapshot.routes = TRY(netlink.routes(Family::v4));
+  return snapshot;
+}
+
+Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink) {
+  return choose_uplink(request_of(options), TRY(take_snapshot(netlink)), [&](const IpAddress& address) { return netlink.route_to(address); });
+}
+
+Result<bool> follow_uplink(Site& site) {
+  Uplink& uplink = site.node.uplink;
+  const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
+  auto fresh = refresh_uplink(uplink, snapshot);
+  if (!fresh) {
+    fresh = choose_uplink(request_of(site.node.options), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
+    if (!fresh) return tl::unexpected(std::move(fresh).error());
+  }
+  if (*fresh == uplink) return false;
+  spdlog::warn("uplink was {} (index {}, {}, MTU {}), is {} (index {}, {}, MTU {})", uplink.name, uplink.index, uplink.address.to_string(),
+               uplink.mtu, fresh->name, fresh->index, fresh->address.to_string(), fresh->mtu);
+  uplink = *fresh;
+  return true;
+}
+
+Result<bool> keep_lease(Site& site) {
+  Node& node = site.node;
+  const LeaseSet before = node.leases;
+  node.leases = TRY(site.store.list());
+  const std::string reason = renewal_reason(node);
+  if (!reason.empty()) {
+    Lease wanted = node.lease;
+    wanted.attributes = lease_attributes(node);
+    node.lease = TRY(site.store.renew(wanted));
+    spdlog::info("lease of {} renewed: {}", node.lease.subnet.to_string(), reason);
+    node.leases = TRY(site.store.list());
+  }
+  if (const Lease* own = own_lease(node)) node.lease = *own;
+  if (!reason.empty()) return true;
+  return node.leases.leases != before.leases || node.leases.rejected.size() != before.rejected.size();
+}
+
+Result<bool> keep_subnet_env(Site& site) {
+  const std::string& path = site.node.options.subnet_file;
+  const std::string wanted = format_subnet_env(make_subnet_env(site.node));
+  const auto current = read_file(path);
+  if (current && *current == wanted) return false;
+  const std::string directory = std::filesystem::path(path).parent_path();
+  if (!directory.empty()) TRY(make_directories(directory));
+  TRY(write_file_atomic(path, wanted));
+  spdlog::info("{} written: pods of this node get addresses of {}", path, site.node.lease.subnet.to_string());
+  return true;
+}
+
+}  // namespace merino
