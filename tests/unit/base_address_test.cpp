@@ -21,9 +21,11 @@ TEST(IpAddress, GoodTextsComeBackAsTheyAre) {
 
 TEST(IpAddress, BadTextsAreDecodeErrorsThatQuoteThem) {
   using std::string_view_literals::operator""sv;
-  for (const std::string_view text : {""sv, " "sv, "10"sv, "10.0.0"sv, "10.0.0.256"sv, "10.0.0.1.2"sv, "010.0.0.1"sv, "10.0.0.01"sv, "10.0.0.1 "sv, " 10.0.0.1"sv, "10.0.0.1\0"sv,
-                                      "10.0.0.1/8"sv, "0x0a.0.0.1"sv, "-1.0.0.1"sv, "[fd00::1]"sv, "fe80::1%eth0"sv, ":::"sv, "1::2::3"sv, "12345::"sv, "fd00:"sv,
-                                      "::ffff:10.0.0.1"sv, "::ffff:a00:1"sv, "localhost"sv}) {
+  for (
+      const std::string_view text :
+      {""sv,          " "sv,         "10"sv,         "10.0.0"sv,     "10.0.0.256"sv,      "10.0.0.1.2"sv,   "010.0.0.1"sv, "10.0.0.01"sv,
+       "10.0.0.1 "sv, " 10.0.0.1"sv, "10.0.0.1\0"sv, "10.0.0.1/8"sv, "0x0a.0.0.1"sv,      "-1.0.0.1"sv,     "[fd00::1]"sv, "fe80::1%eth0"sv,
+       ":::"sv,       "1::2::3"sv,   "12345::"sv,    "fd00:"sv,      "::ffff:10.0.0.1"sv, "::ffff:a00:1"sv, "localhost"sv}) {
     const auto address = IpAddress::parse(text);
     ASSERT_FALSE(address) << text;
     EXPECT_EQ(address.error().kind, ErrorKind::decode);
@@ -78,8 +80,9 @@ TEST(Prefix, GoodTextsComeBackAsTheyAre) {
 }
 
 TEST(Prefix, BadTextsAreDecodeErrors) {
-  for (const char* text : {"", "/", "/24", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/08", "10.0.0.0/8 ", "10.0.0.0/ 8", "10.0.0.0/8/8", "10.0.0.0/x",
-                           "10.0.0.0/255.0.0.0", "10.0.0.0/99999999999999999999", "10.0.0/8", "fd00::/129", "::ffff:10.0.0.0/104"}) {
+  for (const char* text : {"", "/", "/24", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/08",
+                           "10.0.0.0/8 ", "10.0.0.0/ 8", "10.0.0.0/8/8", "10.0.0.0/x", "10.0.0.0/255.0.0.0",
+                           "10.0.0.0/99999999999999999999", "10.0.0/8", "fd00::/129", "::ffff:10.0.0.0/104"}) {
     const auto prefix = Prefix::parse(text);
     ASSERT_FALSE(prefix) << text;
     EXPECT_EQ(prefix.error().kind, ErrorKind::decode) << text;
@@ -152,8 +155,8 @@ TEST(MacAddress, GoodTexts) {
 }
 
 TEST(MacAddress, BadTextsAreDecodeErrors) {
-  for (const char* text : {"", "46:65:8d:36:f7", "46:65:8d:36:f7:4e:00", "46-65-8d-36-f7-4e", "46658d36f74e", "46:65:8d:36:f7:4g", "4:65:8d:36:f7:4e0", "46:65:8d:36:f7:-1", "+6:65:8d:36:f7:4e",
-                           " 6:65:8d:36:f7:4e", "46:65:8d:36:f7:4e "}) {
+  for (const char* text : {"", "46:65:8d:36:f7", "46:65:8d:36:f7:4e:00", "46-65-8d-36-f7-4e", "46658d36f74e", "46:65:8d:36:f7:4g",
+                           "4:65:8d:36:f7:4e0", "46:65:8d:36:f7:-1", "+6:65:8d:36:f7:4e", " 6:65:8d:36:f7:4e", "46:65:8d:36:f7:4e "}) {
     const auto mac = MacAddress::parse(text);
     ASSERT_FALSE(mac) << text;
     EXPECT_EQ(mac.error().kind, ErrorKind::decode);

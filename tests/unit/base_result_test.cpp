@@ -42,7 +42,8 @@ TEST(Result, TryMovesWhatCannotBeCopied) {
 TEST(Result, MessageHasTheCauseAndTheRemedy) {
   EXPECT_EQ(Error(fail(ErrorKind::invalid, "key {} is wrong", "MTU").value()).message(), "key MTU is wrong");
   EXPECT_EQ(Error(fail_errno(2, "open {}", "/x").value()).message(), "open /x: No such file or directory (errno 2)");
-  EXPECT_EQ(Error(with_remedy(fail_errno(1, "load"), "run as root").value()).message(), "load: Operation not permitted (errno 1); run as root");
+  EXPECT_EQ(Error(with_remedy(fail_errno(1, "load"), "run as root").value()).message(),
+            "load: Operation not permitted (errno 1); run as root");
 }
 
 TEST(Result, ContextComesFirstAndKeepsTheRest) {

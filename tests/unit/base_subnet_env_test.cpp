@@ -12,7 +12,8 @@ using testing::HasSubstr;
 
 constexpr const char* kPath = "/run/flannel/subnet.env";
 constexpr const char* kV4 = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
-constexpr const char* kV6 = "FLANNEL_IPV6_NETWORK=fd00:10:244::/48\nFLANNEL_IPV6_SUBNET=fd00:10:244:7::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=false\n";
+constexpr const char* kV6 =
+    "FLANNEL_IPV6_NETWORK=fd00:10:244::/48\nFLANNEL_IPV6_SUBNET=fd00:10:244:7::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=false\n";
 constexpr const char* kDual =
     "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_IPV6_NETWORK=fd00:10:244::/48\n"
     "FLANNEL_IPV6_SUBNET=fd00:10:244:7::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=true\n";
@@ -55,7 +56,8 @@ TEST(SubnetEnv, ReadsWhatItWrites) {
 
 TEST(SubnetEnv, LetsHandWrittenFilesPass) {
   const auto env = parse_subnet_env(
-      "# by hand\r\n\n  FLANNEL_NETWORK = \"10.244.0.0/16\"\r\nFLANNEL_SUBNET='10.244.98.1/24'\nUNKNOWN=a=b\nFLANNEL_MTU=9000\nFLANNEL_MTU=1450\n"
+      "# by hand\r\n\n  FLANNEL_NETWORK = "
+      "\"10.244.0.0/16\"\r\nFLANNEL_SUBNET='10.244.98.1/24'\nUNKNOWN=a=b\nFLANNEL_MTU=9000\nFLANNEL_MTU=1450\n"
       "FLANNEL_IPMASQ=true",
       kPath);
   ASSERT_TRUE(env) << env.error().message();
@@ -64,7 +66,8 @@ TEST(SubnetEnv, LetsHandWrittenFilesPass) {
 
 TEST(SubnetEnv, SeveralNetworksAreMaskedAndFreeOfDuplicates) {
   const auto env = parse_subnet_env(
-      "FLANNEL_NETWORK=10.244.0.0/16,10.245.3.0/16, 10.244.9.9/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", kPath);
+      "FLANNEL_NETWORK=10.244.0.0/16,10.245.3.0/16, 10.244.9.9/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
+      kPath);
   ASSERT_TRUE(env) << env.error().message();
   EXPECT_THAT(env->networks, testing::ElementsAre(net("10.244.0.0/16"), net("10.245.0.0/16")));
   EXPECT_THAT(format_subnet_env(*env), HasSubstr("FLANNEL_NETWORK=10.244.0.0/16,10.245.0.0/16\n"));
@@ -88,27 +91,32 @@ TEST_P(SubnetEnvBad, IsAnInvalidErrorThatNamesFileKeyAndRemedy) {
 
 INSTANTIATE_TEST_SUITE_P(
     Missing, SubnetEnvBad,
-    testing::Values(BadFile{"", "is missing FLANNEL_NETWORK, FLANNEL_SUBNET, FLANNEL_MTU, FLANNEL_IPMASQ"},
-                    BadFile{"FLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_NETWORK"},
-                    BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_SUBNET"},
-                    BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_MTU"},
-                    BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\n", "is missing FLANNEL_IPMASQ"},
-                    BadFile{"FLANNEL_IPV6_NETWORK=fd00::/48\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_IPV6_SUBNET"},
-                    BadFile{"FLANNEL_IPV6_SUBNET=fd00::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_IPV6_NETWORK"}));
+    testing::Values(
+        BadFile{"", "is missing FLANNEL_NETWORK, FLANNEL_SUBNET, FLANNEL_MTU, FLANNEL_IPMASQ"},
+        BadFile{"FLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_NETWORK"},
+        BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_SUBNET"},
+        BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_MTU"},
+        BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\n", "is missing FLANNEL_IPMASQ"},
+        BadFile{"FLANNEL_IPV6_NETWORK=fd00::/48\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_IPV6_SUBNET"},
+        BadFile{"FLANNEL_IPV6_SUBNET=fd00::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_IPV6_NETWORK"}));
 
 constexpr const char* kNetwork = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\n";
 
 INSTANTIATE_TEST_SUITE_P(
     Wrong, SubnetEnvBad,
-    testing::Values(BadFile{"FLANNEL_NETWORK=10.244.0.0/33\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
-                            "FLANNEL_NETWORK is \"10.244.0.0/33\""},
-                    BadFile{"FLANNEL_NETWORK=10.244.0.0/16,\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "FLANNEL_NETWORK is"},
-                    BadFile{"FLANNEL_NETWORK=fd00::/48\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "not an IPv4 network"},
-                    BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "FLANNEL_SUBNET is"},
-                    BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=fd00::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "not an IPv4 subnet"},
-                    BadFile{"FLANNEL_IPV6_NETWORK=10.0.0.0/8\nFLANNEL_IPV6_SUBNET=fd00::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "not an IPv6 network"},
-                    BadFile{"FLANNEL_IPV6_NETWORK=fd00::/48\nFLANNEL_IPV6_SUBNET=10.0.0.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "not an IPv6 subnet"},
-                    BadFile{"just text\n", "a line that is not KEY=VALUE: \"just text\""}));
+    testing::Values(
+        BadFile{"FLANNEL_NETWORK=10.244.0.0/33\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
+                "FLANNEL_NETWORK is \"10.244.0.0/33\""},
+        BadFile{"FLANNEL_NETWORK=10.244.0.0/16,\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
+                "FLANNEL_NETWORK is"},
+        BadFile{"FLANNEL_NETWORK=fd00::/48\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "not an IPv4 network"},
+        BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "FLANNEL_SUBNET is"},
+        BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=fd00::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "not an IPv4 subnet"},
+        BadFile{"FLANNEL_IPV6_NETWORK=10.0.0.0/8\nFLANNEL_IPV6_SUBNET=fd00::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
+                "not an IPv6 network"},
+        BadFile{"FLANNEL_IPV6_NETWORK=fd00::/48\nFLANNEL_IPV6_SUBNET=10.0.0.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
+                "not an IPv6 subnet"},
+        BadFile{"just text\n", "a line that is not KEY=VALUE: \"just text\""}));
 
 class SubnetEnvValue : public testing::TestWithParam<BadFile> {};
 

@@ -66,7 +66,7 @@ class Prefix {
   // The length in bits of the 128-bit mapped address: 120 for an IPv4 /24. This is what the BPF maps use.
   [[nodiscard]] int mapped_length() const { return length_ + 128 - address_bits(address_.family()); }
   [[nodiscard]] Family family() const { return address_.family(); }
-  [[nodiscard]] Prefix masked() const;                       // host bits zero
+  [[nodiscard]] Prefix masked() const;                          // host bits zero
   [[nodiscard]] bool contains(const IpAddress& address) const;  // false across families
   [[nodiscard]] bool contains(const Prefix& other) const;
   [[nodiscard]] bool overlaps(const Prefix& other) const { return contains(other) || other.contains(*this); }

@@ -124,7 +124,8 @@ std::string format_agent_status(const AgentStatus& status) {
   root["lease_expires"] = status.lease_expires;
   root["fast_path"] = {{"on", status.fast_path}, {"why", status.fast_path_why}};
   root["rejected_leases"] = ordered_json::array();
-  for (const auto& rejected : status.rejected_leases) root["rejected_leases"].push_back({{"key", rejected.key}, {"reason", rejected.reason}});
+  for (const auto& rejected : status.rejected_leases)
+    root["rejected_leases"].push_back({{"key", rejected.key}, {"reason", rejected.reason}});
   root["steps"] = ordered_json::array();
   for (const auto& step : status.steps) {
     root["steps"].push_back({{"name", step.name}, {"condition", step.condition}, {"error", step.error}, {"since", step.since}});

@@ -62,7 +62,7 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   if (!S_ISREG(status.st_mode)) return fail(ErrorKind::invalid, "{} is not a regular file", path);
 
   std::string content;
-  std::array<char, 16384> buffer;
+  std::array<char, 16384> buffer{};
   for (;;) {
     const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
@@ -89,7 +89,7 @@ Status write_file_atomic(const std::string& path, const std::string& content, mo
 }
 
 Status make_directories(const std::string& path, mode_t mode) {
-  for (size_t end = path.find('/', 1); ; end = path.find('/', end + 1)) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);
     if (::mkdir(part.c_str(), mode) == 0) {
       if (::chmod(part.c_str(), mode) != 0) return fail_errno(errno, "chmod {}", part);

@@ -71,8 +71,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 }
 
 struct SpawnSettings {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_t actions{};
+  posix_spawnattr_t attributes{};
 
   SpawnSettings(int in, int out, int err) {
     posix_spawn_file_actions_init(&actions);
@@ -123,6 +123,8 @@ class Child {
 
   Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
   Child& operator=(Child&&) = delete;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
   ~Child() {
     if (pid_ < 0) return;
     ::kill(-pid_, SIGKILL);
@@ -161,7 +163,7 @@ class Child {
 
 // Reads what is there now and closes the fd at the end of the stream. False if that is more than `max` bytes.
 bool drain(Fd& fd, std::string& text, size_t max) {
-  std::array<char, 65536> buffer;
+  std::array<char, 16384> buffer{};
   while (fd) {
     const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
     if (n > 0) text.append(buffer.data(), static_cast<size_t>(n));

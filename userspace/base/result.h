@@ -75,11 +75,11 @@ template <class... Args>
 }  // namespace merino
 
 // The value of a Result, or return its error from the enclosing function. A GNU statement expression: g++ and clang both have it.
-#define TRY(...)                                                                       \
-  __extension__({                                                                      \
-    auto&& try_result_ = (__VA_ARGS__);                                                \
-    if (!try_result_) return ::tl::unexpected(std::move(try_result_).error());         \
-    ::merino::detail::take(std::move(try_result_));                                    \
+#define TRY(...)                                                               \
+  __extension__({                                                              \
+    auto&& try_result_ = (__VA_ARGS__);                                        \
+    if (!try_result_) return ::tl::unexpected(std::move(try_result_).error()); \
+    ::merino::detail::take(std::move(try_result_));                            \
   })
 
 namespace merino::detail {

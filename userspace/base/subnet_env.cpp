@@ -159,7 +159,8 @@ Result<SubnetEnv> parse_subnet_env(const std::string& text, const std::string& p
 Result<SubnetEnv> load_subnet_env(const std::string& path) {
   const auto text = read_file(path, kMaxFileBytes);
   if (!text && text.error().kind == ErrorKind::not_found) {
-    return with_remedy(tl::unexpected(text.error()), "is merinod running on this node? it writes this file when it has a lease; see its log");
+    return with_remedy(tl::unexpected(text.error()),
+                       "is merinod running on this node? it writes this file when it has a lease; see its log");
   }
   if (!text) return tl::unexpected(text.error());
   return parse_subnet_env(*text, path);
