@@ -14,6 +14,9 @@ namespace merino {
 // flannel's TTL of a lease.
 inline constexpr std::chrono::seconds kLeaseTtl{86400};
 
+// A reservation: a subnet that its node keeps for ever.
+inline constexpr std::chrono::system_clock::time_point kNeverExpires = std::chrono::system_clock::time_point::max();
+
 struct VxlanLease {
   uint32_t vni = 1;
   MacAddress vtep_mac;
@@ -32,7 +35,7 @@ struct LeaseAttributes {
 struct Lease {
   Prefix subnet;  // masked
   LeaseAttributes attributes;
-  std::chrono::system_clock::time_point expires;
+  std::chrono::system_clock::time_point expires;  // kNeverExpires for a reservation
   bool operator==(const Lease&) const = default;
 };
 

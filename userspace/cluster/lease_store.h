@@ -42,9 +42,10 @@ class LeaseStore {
   // exists if another node holds the subnet meanwhile.
   virtual Result<Lease> renew(const Lease& lease) = 0;
 
-  // Becomes readable when the set may have changed; drain_events() before list().
+  // Becomes readable when the store has something to look at; drain_events() before list().
   [[nodiscard]] virtual int event_fd() const = 0;
-  virtual void drain_events() = 0;
+  // True if the set may have changed since the last list(). False, now and then: a periodic look found everything as it was.
+  virtual bool drain_events() = 0;
 };
 
 }  // namespace merino

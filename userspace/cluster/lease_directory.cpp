@@ -1,0 +1,192 @@
+#include "cluster/lease_directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "base/fd.h"
+#include "cluster/printable.h"
+
+namespace merino {
+namespace {
+
+constexpr size_t kLargestLease = 16384;
+// Two changes within one step of a file system's clock look like one; the coarsest in use (FAT, old NFS) steps by two seconds.
+constexpr std::chrono::seconds kClockStep{2};
+
+int64_t nanoseconds(const statx_timestamp& time) {
+  // Hostile times (ext4 knows the year 2446) stay within 1970..2200, so that adding a TTL cannot overflow.
+  const int64_t seconds = std::clamp<int64_t>(time.tv_sec, 0, 7258118400);
+  return seconds * 1'000'000'000 + time.tv_nsec;
+}
+
+SystemTime system_time(int64_t ns) { return SystemTime(std::chrono::nanoseconds(ns)); }
+
+LeaseFile::Version version_of(const struct statx& status) {
+  return {.device = (uint64_t{status.stx_dev_major} << 32U) | status.stx_dev_minor,
+          .inode = status.stx_ino,
+          .size = status.stx_size,
+          .mode = status.stx_mode,
+          .modified_ns = nanoseconds(status.stx_mtime),
+          .changed_ns = nanoseconds(status.stx_ctime)};
+}
+
+bool stat_at(int directory, const char* name, int flags, struct statx& status) {
+  return ::statx(directory, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &status) == 0;
+}
+
+const char* kind_of(uint32_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFREG: return "a regular file";
+    case S_IFDIR: return "a directory";
+    case S_IFLNK: return "a symbolic link";
+    case S_IFIFO: return "a FIFO";
+    case S_IFSOCK: return "a socket";
+    default: return "a device";
+  }
+}
+
+LeaseFile make_file(const struct statx& status) {
+  LeaseFile file;
+  file.version = version_of(status);
+  file.born_ns = (status.stx_mask & STATX_BTIME) != 0 ? nanoseconds(status.stx_btime) : 0;
+  file.settled = system_time(file.version.changed_ns) + kClockStep < std::chrono::system_clock::now();
+  if (!S_ISREG(status.stx_mode)) file.reason = fmt::format("{}, not a regular file", kind_of(status.stx_mode));
+  return file;
+}
+
+Result<std::string> read_content(int fd) {
+  std::string content(kLargestLease + 1, '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t n = ::read(fd, content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(errno, "read");
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  if (done > kLargestLease) return fail(ErrorKind::invalid, "larger than the {} bytes that a lease may have", kLargestLease);
+  content.resize(done);
+  return content;
+}
+
+Result<Lease> parse_lease(int fd, const std::string& name, const LeaseFile& file) {
+  Lease lease;
+  lease.subnet = TRY(parse_subnet_key(name));
+  if (lease.subnet.family() != Family::v4) return fail(ErrorKind::unsupported, "an IPv6 subnet, which this build cannot use");
+  const std::string content = TRY(read_content(fd));
+  lease.attributes = TRY(parse_lease_attributes(content));
+  const bool writable = (file.version.mode & 0222U) != 0;
+  lease.expires = writable ? system_time(file.version.modified_ns) + kLeaseTtl : kNeverExpires;
+  return lease;
+}
+
+LeaseFile unreadable(int sys_errno, const char* what) {
+  LeaseFile file;
+  file.reason = fail_errno(sys_errno, "{}", what).value().message();
+  return file;
+}
+
+// nullopt: gone. What cannot be opened or read is rejected, and looked at again the next time.
+std::optional<LeaseFile> read_file_at(int directory, const std::string& name) {
+  struct statx status {};
+  // A device or a FIFO is not even opened: that can have effects. O_NONBLOCK and O_NOFOLLOW are for one that comes between.
+  if (!stat_at(directory, name.c_str(), AT_STATX_SYNC_AS_STAT, status)) {
+    if (errno == ENOENT) return std::nullopt;
+    return unreadable(errno, "stat");
+  }
+  if (!S_ISREG(status.stx_mode)) return make_file(status);
+  const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
+  if (!fd) {
+    if (errno == ENOENT) return std::nullopt;
+    return unreadable(errno, "open");
+  }
+  // Asked of the open file: what was read and what it says of itself belong together, and NFS has asked its server.
+  if (!stat_at(fd.get(), "", AT_EMPTY_PATH, status)) return unreadable(errno, "stat");
+  LeaseFile file = make_file(status);
+  if (!file.reason.empty()) return file;
+  if (auto lease = parse_lease(fd.get(), name, file)) {
+    file.lease = std::move(*lease);
+  } else {
+    file.reason = lease.error().message();
+    file.settled = file.settled && lease.error().sys_errno == 0;
+  }
+  return file;
+}
+
+struct DirCloser {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+Result<std::unique_ptr<DIR, DirCloser>> open_directory(const std::string& path) {
+  std::unique_ptr<DIR, DirCloser> dir(::opendir(path.c_str()));
+  if (!dir) {
+    auto error = fail_errno(errno, "open lease directory {}", path);
+    if (errno == ENOENT) error.value().kind = ErrorKind::not_found;
+    return error;
+  }
+  return dir;
+}
+
+}  // namespace
+
+std::optional<LeaseFile::Version> path_version(const std::string& path) {
+  struct statx status {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_SYNC_AS_STAT, STATX_BASIC_STATS, &status) != 0) return std::nullopt;
+  return version_of(status);
+}
+
+Result<bool> LeaseDirectory::refresh() {
+  const auto dir = TRY(open_directory(path_));
+  const int fd = ::dirfd(dir.get());
+  // Before the names are read: a change during the reading must show as one afterwards.
+  struct statx status {};
+  if (!stat_at(fd, "", AT_EMPTY_PATH, status)) return fail_errno(errno, "stat {}", path_);
+
+  ++refreshes_;
+  bool changed = false;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr) break;
+    if (entry->d_name[0] != '.' && refresh_file(fd, entry->d_name)) changed = true;
+  }
+  if (errno != 0) return fail_errno(errno, "read lease directory {}", path_);
+  const size_t gone = std::erase_if(files_, [&](const auto& file) { return file.second.refreshed != refreshes_; });
+  version_ = version_of(status);
+  return changed || gone > 0;
+}
+
+// True if the file is new or another.
+bool LeaseDirectory::refresh_file(int directory, const std::string& name) {
+  struct statx status {};
+  const auto known = files_.find(name);
+  if (known != files_.end() && known->second.settled && stat_at(directory, name.c_str(), AT_STATX_SYNC_AS_STAT, status) &&
+      version_of(status) == known->second.version) {
+    known->second.refreshed = refreshes_;
+    return false;
+  }
+  auto file = read_file_at(directory, name);
+  if (!file) return false;  // gone again; what was known of it is dropped
+  file->refreshed = refreshes_;
+  const bool same = known != files_.end() && known->second.version == file->version && known->second.reason == file->reason &&
+                    known->second.lease == file->lease;
+  files_.insert_or_assign(name, std::move(*file));
+  return !same;
+}
+
+std::optional<LeaseFile> LeaseDirectory::read(const std::string& name) const {
+  const Fd directory(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return std::nullopt;
+  return read_file_at(directory.get(), name);
+}
+
+}  // namespace merino
