@@ -1,0 +1,118 @@
+#include "cni/address_store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+namespace merino::cni {
+namespace {
+
+// An address file appears under its name with its content in it: it is written here and then linked. There is one such file at most,
+// because the lock is held.
+constexpr const char* kTemporary = ".reserving";
+constexpr size_t kMaxFile = 4096;
+
+struct DirectoryCloser {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+// Not write_file_atomic(): host-local's directory is not synced to disk, a pod does not outlive the machine.
+Status write_file(const std::string& path, const std::string& content) {
+  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!fd) return fail_errno(errno, "create {}", path);
+  const ssize_t written = ::write(fd.get(), content.data(), content.size());
+  if (written < 0) return fail_errno(errno, "write {}", path);
+  if (static_cast<size_t>(written) != content.size()) return fail_errno(ENOSPC, "write {}", path);
+  return ok();
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n\v\f";
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+AttachmentId parse_owner(std::string_view content) {
+  const std::string_view text = trimmed(content);
+  const size_t line_break = text.find("\r\n");
+  if (line_break == std::string_view::npos) return {std::string(text), ""};
+  return {std::string(text.substr(0, line_break)), std::string(text.substr(line_break + 2))};
+}
+
+}  // namespace
+
+Result<AddressStore> AddressStore::lock_directory(std::string directory) {
+  FileLock lock = TRY(FileLock::acquire(directory + "/lock"));
+  return AddressStore(std::move(directory), std::move(lock));
+}
+
+Result<AddressStore> AddressStore::create(const std::string& data_dir, const std::string& network) {
+  std::string directory = data_dir + "/" + network;
+  TRY(make_directories(directory));
+  return lock_directory(std::move(directory));
+}
+
+Result<std::optional<AddressStore>> AddressStore::open(const std::string& data_dir, const std::string& network) {
+  std::string directory = data_dir + "/" + network;
+  struct stat status {};
+  if (::stat(directory.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    return fail_errno(errno, "look at {}", directory);
+  }
+  return TRY(lock_directory(std::move(directory)));
+}
+
+Result<std::vector<AddressStore::Allocation>> AddressStore::allocations() const {
+  const std::unique_ptr<DIR, DirectoryCloser> stream(::opendir(directory_.c_str()));
+  if (!stream) return fail_errno(errno, "list {}", directory_);
+  std::vector<Allocation> found;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());
+    if (entry == nullptr && errno != 0) return fail_errno(errno, "list {}", directory_);
+    if (entry == nullptr) return found;
+    const auto address = IpAddress::parse(entry->d_name);
+    if (!address) continue;
+    const auto content = read_file(file(entry->d_name), kMaxFile);
+    // What cannot be read belongs to nobody that could be named, but it is taken.
+    found.push_back({*address, content ? parse_owner(*content) : AttachmentId{}});
+  }
+}
+
+Status AddressStore::reserve(const IpAddress& address, const AttachmentId& owner) {
+  const std::string temporary = file(kTemporary);
+  const std::string path = file(address.to_string());
+  TRY(sweep());
+  TRY(write_file(temporary, owner.container_id + "\r\n" + owner.ifname));
+  const int link_errno = ::link(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
+  ::unlink(temporary.c_str());
+  if (link_errno == EEXIST) return fail(ErrorKind::exists, "address {} is taken, see {}", address.to_string(), path);
+  if (link_errno != 0) return fail_errno(link_errno, "create {}", path);
+  return ok();
+}
+
+Status AddressStore::release(const IpAddress& address) { return remove_file(file(address.to_string())); }
+
+Status AddressStore::sweep() { return remove_file(file(kTemporary)); }
+
+std::optional<IpAddress> AddressStore::last_reserved(size_t range_set) const {
+  // A missing or broken file costs the round robin's place, no more.
+  const auto content = read_file(file(fmt::format("last_reserved_ip.{}", range_set)), kMaxFile);
+  if (!content) return std::nullopt;
+  const auto address = IpAddress::parse(trimmed(*content));
+  if (!address) return std::nullopt;
+  return *address;
+}
+
+Status AddressStore::set_last_reserved(size_t range_set, const IpAddress& address) {
+  return write_file(file(fmt::format("last_reserved_ip.{}", range_set)), address.to_string());
+}
+
+}  // namespace merino::cni

@@ -1,0 +1,44 @@
+// The network configuration that the runtime writes to standard input.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/subnet_env.h"
+#include "cni/host_local.h"
+#include "cni/protocol.h"
+#include "cni/result.h"
+#include "datapath/pod_table.h"
+
+namespace merino::cni {
+
+struct NetworkConf {
+  SpecVersion version = kLatestVersion;
+  std::string name;
+  std::string subnet_file = kSubnetEnvPath;
+  std::optional<int> mtu;  // absent: subnet.env's
+  Delivery delivery = Delivery::peer;
+  Dns dns;
+  std::string ipam_type = "host-local";
+  HostLocalConf host_local;  // when ipam_type is host-local
+  bool has_prev_result = false;
+  std::optional<AddResult> prev_result;           // for CHECK and DEL; DEL does without it when it is broken
+  std::vector<AttachmentId> valid_attachments;    // for GC
+  std::string text;                               // as it came, for an IPAM plugin
+
+  // Does ADD need subnet.env, because MTU or ranges are not in here?
+  [[nodiscard]] bool needs_subnet_env() const;
+};
+
+// Failures: decoding_failure (no JSON), invalid_config (key and type in the text), incompatible_version. What only ADD needs (ranges)
+// is looked at only for ADD and STATUS, so that a broken configuration does not keep pods from going away.
+Outcome<NetworkConf> parse_network_conf(const std::string& text, const Environment& environment, Command command);
+
+// The version that the configuration names, as far as that can be told: errors are written in it.
+SpecVersion version_of(const std::string& text);
+
+// Fills in what the node's agent decides: MTU, and as the default range and routes the node's subnet and the pod network.
+void apply_subnet_env(NetworkConf& conf, const SubnetEnv& env);
+
+}  // namespace merino::cni

@@ -1,0 +1,50 @@
+// merino, the CNI plugin: called by a container runtime for each pod.
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+
+#include "cni/plugin.h"
+
+namespace {
+
+constexpr size_t kMaxInput = 16U << 20U;
+
+// nullopt: it cannot be read, or is larger than any configuration.
+std::optional<std::string> read_input() {
+  std::string input;
+  // VERSION by hand, from a terminal, is not kept waiting.
+  if (::isatty(STDIN_FILENO) == 1) return input;
+  std::array<char, 16384> buffer;
+  for (;;) {
+    const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 || input.size() > kMaxInput) return std::nullopt;
+    if (n == 0) return input;
+    input.append(buffer.data(), static_cast<size_t>(n));
+  }
+}
+
+}  // namespace
+
+int main() {
+  using namespace merino::cni;
+  const Environment environment = read_environment();
+  if (environment.command.empty()) {
+    std::fprintf(stderr, "merino %s, a CNI plugin: runtimes call it with CNI_COMMAND set and a network configuration on standard input\n",
+                 MERINO_VERSION);
+    return 0;
+  }
+  // A runtime that went away is no reason to stop in the middle.
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::optional<std::string> input = read_input();
+  const Reply reply = input ? run(environment, *input)
+                            : Reply{format_failure(Failure(Code::io_failure, "the network configuration cannot be read from standard input"),
+                                                   kLatestVersion),
+                                    1};
+  const bool written = std::fwrite(reply.text.data(), 1, reply.text.size(), stdout) == reply.text.size() && std::fflush(stdout) == 0;
+  return written ? reply.exit_code : 1;
+}
