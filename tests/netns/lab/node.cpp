@@ -1,0 +1,84 @@
+#include "lab/node.h"
+
+#include <arpa/inet.h>
+#include <fmt/core.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lab/sandbox.h"
+
+#ifndef MERINOD
+#define MERINOD "merinod"
+#endif
+
+namespace merino::lab {
+namespace {
+
+constexpr int kHealthPort = 8081;
+
+std::string log_path(const std::string& name) {
+  static int count = 0;
+  return fmt::format("{}/merinod.{}.{}.log", kSharedDir, name, ++count);
+}
+
+}  // namespace
+
+Node::Node(const std::string& name, std::string lease_dir) : Machine(name), lease_dir_(std::move(lease_dir)), log_path_(log_path(name)) {}
+
+void Node::set_up(const NodeOptions& options) {
+  write("/etc/kube-flannel/net-conf.json", options.net_conf);
+  flags_ = options.flags;
+  must("sysctl -qw net.ipv4.ip_forward=0; " + options.before_start);
+  start_agent();
+}
+
+void Node::start_agent() {
+  agent_ = start(fmt::format("exec {} --lease-dir {} --healthz-port {} {}", MERINOD, lease_dir_, kHealthPort, flags_), log_path_);
+}
+
+int Node::http_status(const std::string& path) const {
+  Fd fd;
+  in_network([&] { fd.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); });
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(kHealthPort);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const timeval patience{2, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) return 0;
+  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return 0;
+  char answer[13] = {};
+  if (::recv(fd.get(), answer, 12, MSG_WAITALL) != 12) return 0;
+  return std::atoi(answer + 9);  // "HTTP/1.1 200"
+}
+
+void Node::wait_ready() {
+  const bool ready = eventually([this] { return http_status("/readyz") == 200 || !agent_.running(); }, std::chrono::seconds(20));
+  if (!agent_.running()) throw Failure(name() + ": merinod ended:\n" + agent_.log());
+  if (!ready) throw Failure(name() + ": merinod is not ready:\n" + agent_.log());
+}
+
+std::string Node::gateway() const {
+  return must(". /run/flannel/subnet.env && printf '%s' \"${FLANNEL_SUBNET%/*}\"");
+}
+
+std::string Node::subnet() const {
+  const std::string first = gateway();
+  return first.substr(0, first.rfind('.')) + ".0";
+}
+
+std::string Node::vtep_mac() const { return must("ip -br link show merino0 | awk '{printf \"%s\", $3}'"); }
+
+std::string Node::conflist() const {
+  return R"({"cniVersion":"1.0.0","name":"cbr0","plugins":[{"type":"merino"},{"type":"portmap","capabilities":{"portMappings":true}}]})";
+}
+
+void Node::explain() const {
+  const Output output = run("ip -br addr; ip route; nft list ruleset 2>/dev/null | head -150");
+  fmt::print(stderr, "--- {}: merinod's log\n{}\n--- {}: state\n{}{}--- {}: counters\n{}", name(), agent_.log(), name(), output.out, output.err, name(),
+             counters().to_string());
+}
+
+}  // namespace merino::lab

@@ -1,0 +1,45 @@
+// A node with merinod.
+#pragma once
+
+#include <string>
+
+#include "lab/counters.h"
+#include "lab/machine.h"
+
+namespace merino::lab {
+
+struct NodeOptions {
+  std::string net_conf = R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}})";
+  std::string flags = "--ip-masq";
+  std::string before_start;  // a shell command
+};
+
+class Node : public Machine {
+ public:
+  Node(const std::string& name, std::string lease_dir);
+
+  // Writes the configuration and starts the agent.
+  void set_up(const NodeOptions& options);
+  void start_agent();
+  // Until /readyz answers 200. A Failure with the log if the agent ends or takes too long.
+  void wait_ready();
+  [[nodiscard]] int http_status(const std::string& path) const;
+  [[nodiscard]] Process& agent() { return agent_; }
+
+  // From subnet.env: "10.244.98.0" and "10.244.98.1" of a /24.
+  [[nodiscard]] std::string subnet() const;
+  [[nodiscard]] std::string gateway() const;
+  [[nodiscard]] std::string vtep_mac() const;
+  [[nodiscard]] Counters counters() const { return Counters::read(outside_path(MERINO_PIN_ROOT "/counters")); }
+  [[nodiscard]] size_t peer_count() const { return count_entries(outside_path(MERINO_PIN_ROOT "/peers")); }
+  [[nodiscard]] std::string conflist() const override;
+  void explain() const override;
+
+ private:
+  std::string lease_dir_;
+  std::string log_path_;
+  std::string flags_;
+  Process agent_;
+};
+
+}  // namespace merino::lab

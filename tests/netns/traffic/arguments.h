@@ -1,0 +1,55 @@
+// Command line and sockets of the traffic tool. Errors are exceptions of type Failure: main prints them as the JSON line and exits with 1.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <stdexcept>
+#include <string>
+
+#include "base/fd.h"
+
+namespace traffic {
+
+using Clock = std::chrono::steady_clock;
+
+class Failure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// "--name value" pairs.
+class Arguments {
+ public:
+  Arguments(int argc, char** argv);
+  [[nodiscard]] std::string text(const std::string& name, const std::string& fallback) const;
+  [[nodiscard]] std::string text(const std::string& name) const;  // mandatory
+  [[nodiscard]] uint64_t number(const std::string& name, uint64_t fallback) const;
+  [[nodiscard]] std::chrono::milliseconds milliseconds(const std::string& name, uint64_t fallback) const;
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+// "10.0.0.1:80" or "10.0.0.1" (port 0).
+sockaddr_in parse_endpoint(const std::string& text);
+std::string to_text(const sockaddr_in& endpoint);
+
+// A socket of the type, bound to --bind if that is given.
+merino::Fd open_socket(const Arguments& arguments, int type);
+void set_timeout(int fd, std::chrono::milliseconds timeout);
+[[noreturn]] void fail_errno(const std::string& what);
+inline double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+int serve(const Arguments& arguments);
+int tcp_client(const Arguments& arguments);
+int udp_client(const Arguments& arguments);
+int forge_vxlan(const Arguments& arguments);
+int forge_source(const Arguments& arguments);
+
+// The server's side of one TCP connection.
+void serve_tcp(merino::Fd connection);
+
+}  // namespace traffic

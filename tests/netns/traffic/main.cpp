@@ -1,0 +1,35 @@
+// traffic: sends pseudo-random content and compares every byte that arrives. One JSON line on standard output; exit code 0 only if
+// everything arrived and was right.
+//
+//   traffic serve  --port P [--bind ADDR]                 TCP and UDP server; prints "ready" when it listens
+//   traffic tcp    --to ADDR:P --up BYTES --down BYTES    [--payload N] [--connections N] [--interval-us N] [--timeout MS] [--bind A[:P]]
+//   traffic udp    --to ADDR:P --payload N --count N      [--interval-us N] [--gso N] [--sockets N] [--pmtu do|dont|want] [--timeout MS]
+//   traffic vxlan  --to ADDR:P --vni N --source-mac M --target-mac M --inner-from A --inner-to A:P [--count N]   a forged tunnel packet
+//   traffic spoof  --from ADDR --to ADDR:P [--count N]    UDP with a source address that is not the sender's
+#include <fmt/core.h>
+
+#include <csignal>
+
+#include "traffic/arguments.h"
+
+int main(int argc, char** argv) {
+  using namespace traffic;
+  ::signal(SIGPIPE, SIG_IGN);
+  const std::string command = argc > 1 ? argv[1] : "";
+  try {
+    const Arguments arguments(argc - 2, argv + 2);
+    if (command == "serve") return serve(arguments);
+    if (command == "tcp") return tcp_client(arguments);
+    if (command == "udp") return udp_client(arguments);
+    if (command == "vxlan") return forge_vxlan(arguments);
+    if (command == "spoof") return forge_source(arguments);
+    throw Failure("unknown command \"" + command + "\"; see the head of tests/netns/traffic/main.cpp");
+  } catch (const std::exception& error) {
+    std::string text = error.what();
+    for (char& c : text) {
+      if (c == '"' || c == '\\') c = '\'';
+    }
+    fmt::print("{{\"ok\":false,\"error\":\"{}\"}}\n", text);
+    return 1;
+  }
+}
