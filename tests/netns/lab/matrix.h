@@ -1,0 +1,19 @@
+// Every protocol in every size between two places.
+#pragma once
+
+#include <string>
+
+#include "lab/place.h"
+
+namespace merino::lab {
+
+struct MatrixOptions {
+  int mtu = 1450;              // of the path: the largest packet that passes whole
+  uint64_t bulk = 20'000'000;  // bytes of TCP each way
+};
+
+// ICMP, UDP and TCP, payloads of one byte, of exactly the MTU, of several fragments, and bulk that is sent in 64 KiB packets where the
+// devices can. Adds a test failure for each that does not come through whole. The server is started in `to`, reached at `address`.
+void expect_matrix(const Place& from, const Place& to, const std::string& address, const MatrixOptions& options = {});
+
+}  // namespace merino::lab
