@@ -30,7 +30,7 @@ bool parse_hex_byte(std::string_view two_digits, uint8_t& byte) {
 uint8_t host_bits(int length, size_t index) {
   const int before = static_cast<int>(index) * 8;
   if (length >= before + 8) return 0;
-  return length <= before ? 0xff : static_cast<uint8_t>(0xff >> (length - before));
+  return static_cast<uint8_t>(length <= before ? 0xff : 0xff >> (length - before));
 }
 
 }  // namespace
