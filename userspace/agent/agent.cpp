@@ -41,10 +41,11 @@ Result<Fd> block_signals() {
   return fd;
 }
 
-void log_step(const StepState& state) {
-  if (state.condition == StepCondition::failed) spdlog::error("{}: {}", state.name, state.error);
-  if (state.condition == StepCondition::waiting) spdlog::info("{}: {}", state.name, state.error);
-  if (state.condition == StepCondition::ok) spdlog::info("{}: in place", state.name);
+void log_step(const StepState& now, StepCondition before) {
+  if (now.condition == StepCondition::failed) spdlog::error("{}: {}", now.name, now.error);
+  if (now.condition == StepCondition::waiting) spdlog::info("{} {}", now.name, now.error);
+  if (now.condition == StepCondition::ok && before == StepCondition::failed) spdlog::info("{}: in order again", now.name);
+  if (now.condition == StepCondition::ok && before == StepCondition::waiting) spdlog::debug("{}: in order", now.name);
 }
 
 class Agent {
@@ -175,7 +176,8 @@ void Agent::publish() {
     if (status.ready) spdlog::info("ready: pods of {} reach the network", status.subnet.to_string());
     if (!status.ready) spdlog::warn("not ready any more: {}", fmt::join(status.missing, "; "));
   }
-  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string()) : fmt::format("not ready: {}", fmt::join(status.missing, "; ")));
+  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string())
+                               : fmt::format("not ready: {}", fmt::join(status.missing, "; ")));
   const std::string text = format_agent_status(status);
   const auto current = read_file(kAgentStatusPath);
   if (current && *current == text) return;

@@ -12,20 +12,18 @@ namespace merino {
 namespace {
 
 constexpr const char* kPlainText = "text/plain; charset=utf-8";
-constexpr size_t kThreads = 2;
+constexpr size_t kThreadLimit = 32;
 constexpr size_t kQueueLimit = 32;
 
-// httplib's own pool queues without bound. Here the accepting thread waits instead, and the kernel's backlog turns the rest away.
+// A client that says nothing holds a thread for a second. Threads are made as clients come, so that a few silent ones do not keep the
+// kubelet's probe waiting; at the limits the accepting thread waits, and the kernel's backlog turns the rest away.
 class BoundedPool : public httplib::TaskQueue {
  public:
-  BoundedPool() {
-    for (size_t i = 0; i < kThreads; i++) threads_.emplace_back([this] { work(); });
-  }
-
   void enqueue(std::function<void()> task) override {
     std::unique_lock lock(mutex_);
     room_.wait(lock, [this] { return tasks_.size() < kQueueLimit || stopping_; });
     tasks_.push_back(std::move(task));
+    if (idle_ < tasks_.size() && threads_.size() < kThreadLimit) threads_.emplace_back([this] { work(); });
     ready_.notify_one();
   }
 
@@ -43,7 +41,9 @@ class BoundedPool : public httplib::TaskQueue {
   void work() {
     std::unique_lock lock(mutex_);
     for (;;) {
+      ++idle_;
       ready_.wait(lock, [this] { return !tasks_.empty() || stopping_; });
+      --idle_;
       if (tasks_.empty()) return;
       const auto task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -58,6 +58,7 @@ class BoundedPool : public httplib::TaskQueue {
   std::condition_variable ready_;
   std::condition_variable room_;
   std::deque<std::function<void()>> tasks_;
+  size_t idle_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };
@@ -67,8 +68,14 @@ class HttpHealthServer : public HealthServer {
   explicit HttpHealthServer(const HealthBoard& board) {
     server_.new_task_queue = [] { return new BoundedPool; };  // httplib deletes it
     server_.set_keep_alive_max_count(1);
-    server_.set_read_timeout(std::chrono::seconds(2));
-    server_.set_write_timeout(std::chrono::seconds(2));
+    server_.set_keep_alive_timeout(1);  // also how long it waits for a request to begin
+    server_.set_read_timeout(std::chrono::seconds(1));
+    server_.set_write_timeout(std::chrono::seconds(1));
+    // Not httplib's SO_REUSEPORT, by which two servers would share the port unknowingly.
+    server_.set_socket_options([](socket_t socket) {
+      const int on = 1;
+      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    });
     server_.set_payload_max_length(1024);
     serve("/healthz", [&board] { return board.healthz(HealthBoard::Clock::now()); });
     serve("/readyz", [&board] { return board.readyz(); });

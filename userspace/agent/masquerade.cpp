@@ -41,7 +41,8 @@ Result<bool> Masquerade::ensure(const MasqueradeRules& rules) {
   const std::string current = TRY(list_table());
   if (current == wanted || (applied_ == wanted && current == listing_)) return false;
   // "add" first, because deleting what is not there fails.
-  TRY(run_nft(NftFormat::text, "add table ip merino\ndelete table ip merino\n" + wanted, "write the masquerade rules to nftables table ip merino"));
+  TRY(run_nft(NftFormat::text, "add table ip merino\ndelete table ip merino\n" + wanted,
+              "write the masquerade rules to nftables table ip merino"));
   spdlog::info("nftables table ip merino {}: pod traffic that leaves {} is masqueraded", current.empty() ? "made" : "replaced",
                rules.network.to_string());
   applied_ = wanted;

@@ -32,9 +32,12 @@ std::string obstacle(const Node& node, const Lease& lease) {
 
 std::string condition_name(StepCondition condition) {
   switch (condition) {
-    case StepCondition::waiting: return "waiting";
-    case StepCondition::ok: return "ok";
-    case StepCondition::failed: return "failed";
+    case StepCondition::waiting:
+      return "waiting";
+    case StepCondition::ok:
+      return "ok";
+    case StepCondition::failed:
+      return "failed";
   }
   return "";
 }
@@ -58,7 +61,8 @@ LeaseAttributes lease_attributes(const Node& node) {
 
 std::string fast_path_obstacle(const Node& node) {
   if (!node.conf.vxlan.fast_path) return "Backend.FastPath is false";
-  if (!node.conntrack) return "the kernel cannot say which flows conntrack translates (nf_conntrack is not loaded, or lacks bpf_skb_ct_lookup)";
+  if (!node.conntrack)
+    return "the kernel cannot say which flows conntrack translates (nf_conntrack is not loaded, or lacks bpf_skb_ct_lookup)";
   return "";
 }
 

@@ -27,8 +27,9 @@ struct Flag {
 using Apply = std::function<Status(CommandLine&, const std::string&)>;
 
 Result<bool> parse_go_bool(const std::string& text) {
-  static const std::map<std::string, bool> kSpellings = {{"1", true},  {"t", true},  {"T", true},  {"true", true},  {"TRUE", true},  {"True", true},
-                                                         {"0", false}, {"f", false}, {"F", false}, {"false", false}, {"FALSE", false}, {"False", false}};
+  static const std::map<std::string, bool> kSpellings = {{"1", true},    {"t", true},      {"T", true},      {"true", true},
+                                                         {"TRUE", true}, {"True", true},   {"0", false},     {"f", false},
+                                                         {"F", false},   {"false", false}, {"FALSE", false}, {"False", false}};
   const auto found = kSpellings.find(text);
   if (found == kSpellings.end()) return fail(ErrorKind::invalid, "\"{}\" is neither true nor false", text);
   return found->second;
@@ -108,7 +109,8 @@ Flag unsupported(const std::string& name, FlagKind kind, const std::string& defa
   const auto refuse = [kind, default_text](CommandLine&, const std::string& value) -> Status {
     if (value == default_text) return ok();
     if (kind == FlagKind::boolean && TRY(parse_go_bool(value)) == (default_text == "true")) return ok();
-    return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"), "leave the flag out, and use --lease-dir as the lease store");
+    return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"),
+                       "leave the flag out, and use --lease-dir as the lease store");
   };
   return {name, kind, default_text, "not supported in this version", refuse, FlagOrigin::unsupported};
 }
@@ -117,8 +119,8 @@ std::vector<Flag> make_flags() {
   using enum FlagKind;
   const AgentOptions defaults;
   std::vector<Flag> flags = {
-      {"lease-dir", value, "", "directory of lease files that all nodes of the network share: the lease store", text_into(&AgentOptions::lease_dir),
-       FlagOrigin::merino},
+      {"lease-dir", value, "", "directory of lease files that all nodes of the network share: the lease store",
+       text_into(&AgentOptions::lease_dir), FlagOrigin::merino},
       {"log-level", value, defaults.log_level, "debug, info, warning or error", apply_log_level, FlagOrigin::merino},
       {"net-config-path", value, defaults.net_conf_path, "the network's configuration", text_into(&AgentOptions::net_conf_path)},
       {"subnet-file", value, defaults.subnet_file, "what the CNI plugin reads is written here", text_into(&AgentOptions::subnet_file)},
@@ -127,7 +129,8 @@ std::vector<Flag> make_flags() {
       {"iface-regex", repeated, "", "the same by a regular expression, matched against all addresses, then against names",
        list_into(&AgentOptions::iface_regexes)},
       {"iface-can-reach", value, "", "the same by the route to this address", address_into(&AgentOptions::iface_can_reach)},
-      {"public-ip", value, "", "address under which other nodes reach this one (default: the interface's)", address_into(&AgentOptions::public_ip)},
+      {"public-ip", value, "", "address under which other nodes reach this one (default: the interface's)",
+       address_into(&AgentOptions::public_ip)},
       {"ip-masq", boolean, "false", "masquerade traffic of pods that leaves the network", bool_into(&AgentOptions::ip_masq, true)},
       {"ip-masq-fully-random-disable", boolean, "false", "do not randomise the ports of masqueraded traffic",
        bool_into(&AgentOptions::masq_fully_random, false)},
@@ -144,11 +147,19 @@ std::vector<Flag> make_flags() {
       {"help", boolean, "false", "print this text and exit", command(Command::help)},
       {"h", boolean, "false", "the same", command(Command::help)},
   };
-  const std::vector<std::pair<std::string, std::string>> values = {
-      {"etcd-endpoints", "http://127.0.0.1:4001,http://127.0.0.1:2379"}, {"etcd-prefix", "/coreos.com/network"},
-      {"etcd-keyfile", ""}, {"etcd-certfile", ""}, {"etcd-cafile", ""}, {"etcd-username", ""}, {"etcd-password", ""},
-      {"kube-api-url", ""}, {"kubeconfig-file", ""}, {"kube-annotation-prefix", "flannel.alpha.coreos.com"},
-      {"public-ipv6", ""}, {"vmodule", ""}, {"log_backtrace_at", ":0"}};
+  const std::vector<std::pair<std::string, std::string>> values = {{"etcd-endpoints", "http://127.0.0.1:4001,http://127.0.0.1:2379"},
+                                                                   {"etcd-prefix", "/coreos.com/network"},
+                                                                   {"etcd-keyfile", ""},
+                                                                   {"etcd-certfile", ""},
+                                                                   {"etcd-cafile", ""},
+                                                                   {"etcd-username", ""},
+                                                                   {"etcd-password", ""},
+                                                                   {"kube-api-url", ""},
+                                                                   {"kubeconfig-file", ""},
+                                                                   {"kube-annotation-prefix", "flannel.alpha.coreos.com"},
+                                                                   {"public-ipv6", ""},
+                                                                   {"vmodule", ""},
+                                                                   {"log_backtrace_at", ":0"}};
   for (const auto& [name, default_text] : values) flags.push_back(unsupported(name, value, default_text));
   flags.push_back(unsupported("kube-subnet-mgr", boolean, "false"));
   flags.push_back(unsupported("set-node-network-unavailable", boolean, "true"));
@@ -169,7 +180,8 @@ const Flag* find_flag(const std::string& name) {
 
 std::string environment_name(const Flag& flag) {
   std::string name = "FLANNELD_" + flag.name;
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
   return name;
 }
 
@@ -229,7 +241,8 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     if (value && !value->empty()) TRY(apply_flag(flag, line, *value, "environment variable " + variable));
   }
   if (line.command == Command::run && line.options.lease_dir.empty()) {
-    return with_remedy(fail(ErrorKind::invalid, "no lease store is chosen"), "add --lease-dir DIR, a directory that all nodes of the network share");
+    return with_remedy(fail(ErrorKind::invalid, "no lease store is chosen"),
+                       "add --lease-dir DIR, a directory that all nodes of the network share");
   }
   return line;
 }

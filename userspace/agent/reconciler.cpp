@@ -1,6 +1,7 @@
 #include "agent/reconciler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace merino {
 
@@ -65,10 +66,10 @@ void Reconciler::attempt(Entry& entry, Clock::time_point now) {
 
 void Reconciler::settle(Entry& entry, StepCondition condition, const std::string& error) {
   if (entry.state.condition == condition && entry.state.error == error) return;
-  entry.state.condition = condition;
+  const StepCondition before = std::exchange(entry.state.condition, condition);
   entry.state.error = error;
   entry.state.since = std::chrono::system_clock::now();
-  listener_(entry.state);
+  listener_(entry.state, before);
 }
 
 std::optional<Reconciler::Clock::time_point> Reconciler::next_retry() const {

@@ -53,7 +53,7 @@ class Reconciler {
   };
 
   // Called after each attempt that brought a step into another condition or another error; once, however often the attempt is repeated.
-  using ChangeListener = std::function<void(const StepState&)>;
+  using ChangeListener = std::function<void(const StepState& now, StepCondition before)>;
 
   explicit Reconciler(ChangeListener listener) : listener_(std::move(listener)) {}
 

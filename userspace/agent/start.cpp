@@ -35,8 +35,9 @@ std::optional<Prefix> previous_subnet(const std::string& path) {
 Status check_mtu(const Node& node) {
   constexpr int kSmallest = 576;  // what every IPv4 host must be able to take (RFC 791)
   if (tunnel_mtu(node) >= kSmallest) return ok();
-  return with_remedy(fail(ErrorKind::invalid, "an MTU of {} leaves {} bytes for pods, too few", tunnel_mtu(node) + kVxlanOverhead, tunnel_mtu(node)),
-                     fmt::format("set the MTU of {} or Backend.MTU to {} or more", node.uplink.name, kSmallest + kVxlanOverhead));
+  return with_remedy(
+      fail(ErrorKind::invalid, "an MTU of {} leaves {} bytes for pods, too few", tunnel_mtu(node) + kVxlanOverhead, tunnel_mtu(node)),
+      fmt::format("set the MTU of {} or Backend.MTU to {} or more", node.uplink.name, kSmallest + kVxlanOverhead));
 }
 
 }  // namespace
@@ -49,7 +50,8 @@ Result<Fd> take_instance_lock(const std::string& path) {
     if (errno != EWOULDBLOCK) return fail_errno(errno, "lock {}", path);
     std::string holder = read_file(path).value_or("");
     holder = holder.substr(0, holder.find('\n'));
-    return with_remedy(fail(ErrorKind::exists, "another merinod runs on this node (process {}; it holds {})", holder, path), "stop it first");
+    return with_remedy(fail(ErrorKind::exists, "another merinod runs on this node (process {}; it holds {})", holder, path),
+                       "stop it first");
   }
   const std::string pid = fmt::format("{}\n", getpid());
   if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0) return fail_errno(errno, "write {}", path);

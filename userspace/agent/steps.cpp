@@ -24,7 +24,8 @@ void add_steps(Reconciler& reconciler, Site& site) {
   add("forward", cause::rules, {}, keep_forward);
   add("pods", cause::network, {"programs"}, keep_pods);
   // Last: from here on the CNI plugin attaches pods.
-  add("subnet-file", 0, {"uplink", "lease", "device", "sysctls", "programs", "peers", "links", "route", "rules", "forward"}, keep_subnet_env);
+  add("subnet-file", 0, {"uplink", "lease", "device", "sysctls", "programs", "peers", "links", "route", "rules", "forward"},
+      keep_subnet_env);
 }
 
 }  // namespace merino

@@ -97,8 +97,8 @@ Result<bool> keep_programs(Site& site) {
   if (current && same_config(*current, wanted)) return false;
   TRY(load_programs(wanted));
   const std::string obstacle = fast_path_obstacle(node);
-  spdlog::info("BPF programs loaded: endpoint {} on {}, VNI {}, MTU {}", node.uplink.address.to_string(), node.uplink.name, node.conf.vxlan.vni,
-               tunnel_mtu(node));
+  spdlog::info("BPF programs loaded: endpoint {} on {}, VNI {}, MTU {}", node.uplink.address.to_string(), node.uplink.name,
+               node.conf.vxlan.vni, tunnel_mtu(node));
   if (!obstacle.empty()) spdlog::warn("the fast path is OFF, every packet goes through the kernel's stack: {}", obstacle);
   return true;
 }
@@ -114,7 +114,8 @@ Result<bool> keep_peers(Site& site) {
   site.ignored_leases = std::move(selection.ignored);
   const PeerChanges changes = TRY(sync_peers(selection.peers));
   if (changes.added + changes.changed + changes.removed == 0) return false;
-  spdlog::info("peers: {} in all; {} added, {} changed, {} removed", selection.peers.size(), changes.added, changes.changed, changes.removed);
+  spdlog::info("peers: {} in all; {} added, {} changed, {} removed", selection.peers.size(), changes.added, changes.changed,
+               changes.removed);
   return true;
 }
 

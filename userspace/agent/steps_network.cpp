@@ -52,8 +52,8 @@ Result<bool> keep_device(Site& site) {
   bool changed = device.changed || device.index != node.device_index;
   node.device_index = device.index;
   if (device.changed) {
-    spdlog::info("device {} made or mended: index {}, UDP port {}, MAC {}, MTU {}", kDeviceName, device.index, spec.port, spec.mac.to_string(),
-                 spec.mtu);
+    spdlog::info("device {} made or mended: index {}, UDP port {}, MAC {}, MTU {}", kDeviceName, device.index, spec.port,
+                 spec.mac.to_string(), spec.mtu);
   }
   changed |= TRY(keep_addresses(site));
   return changed;

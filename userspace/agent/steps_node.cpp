@@ -40,7 +40,8 @@ Result<NetworkSnapshot> take_snapshot(Netlink& netlink) {
 }
 
 Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink) {
-  return choose_uplink(request_of(options), TRY(take_snapshot(netlink)), [&](const IpAddress& address) { return netlink.route_to(address); });
+  return choose_uplink(request_of(options), TRY(take_snapshot(netlink)),
+                       [&](const IpAddress& address) { return netlink.route_to(address); });
 }
 
 Result<bool> follow_uplink(Site& site) {
@@ -48,7 +49,8 @@ Result<bool> follow_uplink(Site& site) {
   const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
   auto fresh = refresh_uplink(uplink, snapshot);
   if (!fresh) {
-    fresh = choose_uplink(request_of(site.node.options), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
+    fresh =
+        choose_uplink(request_of(site.node.options), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
     if (!fresh) return tl::unexpected(std::move(fresh).error());
   }
   if (*fresh == uplink) return false;

@@ -165,8 +165,9 @@ Result<Uplink> choose_uplink(const UplinkRequest& request, const NetworkSnapshot
     const Choice choice = TRY(by_default_route(snapshot));
     if (auto uplink = attempt("the default route", choice)) return *uplink;
   }
-  return with_remedy(fail(ErrorKind::not_found, "no interface can be the uplink ({}); there is {}", fmt::join(refused, "; "), describe(snapshot)),
-                     "name an Ethernet interface that has an IPv4 address with --iface");
+  return with_remedy(
+      fail(ErrorKind::not_found, "no interface can be the uplink ({}); there is {}", fmt::join(refused, "; "), describe(snapshot)),
+      "name an Ethernet interface that has an IPv4 address with --iface");
 }
 
 Result<Uplink> refresh_uplink(const Uplink& uplink, const NetworkSnapshot& snapshot) {

@@ -1,0 +1,164 @@
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/node.h"
+#include "datapath/convert.h"
+
+namespace merino {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
+Prefix prefix(const std::string& text) { return *Prefix::parse(text); }
+MacAddress mac(const std::string& text) { return *MacAddress::parse(text); }
+
+Lease make_lease(const std::string& subnet, const std::string& address, uint32_t vni = 1) {
+  Lease lease;
+  lease.subnet = prefix(subnet);
+  lease.attributes.public_ip = ip(address);
+  lease.attributes.backend_type = "vxlan";
+  lease.attributes.vxlan = VxlanLease{vni, mac("02:00:00:00:00:07")};
+  lease.expires = std::chrono::system_clock::time_point(std::chrono::seconds(1790000000));
+  return lease;
+}
+
+Node example() {
+  Node node;
+  node.conf.network = prefix("10.244.0.0/16");
+  node.uplink = {2, "eth0", 1500, ip("192.168.88.12"), ip("203.0.113.12")};
+  node.vtep_mac = mac("46:65:8d:36:f7:4e");
+  node.lease = make_lease("10.244.98.0/24", "203.0.113.12");
+  node.device_index = 7;
+  node.conntrack = true;
+  return node;
+}
+
+TEST(Node, ProgramsConfiguration) {
+  Node node = example();
+  const merino_config config = programs_config(node);
+  EXPECT_EQ(from_abi(config.underlay_v4), ip("192.168.88.12")) << "the interface's address: behind NAT the packets arrive there";
+  EXPECT_EQ(from_abi(config.network_v4), ip("10.244.0.0"));
+  EXPECT_EQ(config.network_v4_len, 112U);
+  EXPECT_EQ(config.uplink_ifindex, 2U);
+  EXPECT_EQ(config.device_ifindex, 7U);
+  EXPECT_EQ(config.vni, 1U);
+  EXPECT_EQ(config.pod_mtu, 1450U);
+  EXPECT_EQ(config.tunnel_port, htons(8472));
+  EXPECT_EQ(from_abi(config.vtep_mac), node.vtep_mac);
+  EXPECT_EQ(config.fast_path, 1);
+}
+
+TEST(Node, MtuIsTheUplinksUnlessConfigured) {
+  Node node = example();
+  EXPECT_EQ(tunnel_mtu(node), 1450);
+  node.conf.vxlan.mtu = 9000;
+  EXPECT_EQ(tunnel_mtu(node), 8950);
+  EXPECT_EQ(make_subnet_env(node).mtu, 8950);
+}
+
+TEST(Node, FastPathNeedsConntrack) {
+  Node node = example();
+  EXPECT_EQ(fast_path_obstacle(node), "");
+  node.conntrack = false;
+  EXPECT_THAT(fast_path_obstacle(node), HasSubstr("nf_conntrack"));
+  EXPECT_EQ(programs_config(node).fast_path, 0);
+  node.conntrack = true;
+  node.conf.vxlan.fast_path = false;
+  EXPECT_THAT(fast_path_obstacle(node), HasSubstr("FastPath"));
+  EXPECT_EQ(programs_config(node).fast_path, 0);
+}
+
+TEST(Node, SubnetEnvAsFlannelWritesIt) {
+  Node node = example();
+  node.options.ip_masq = true;
+  EXPECT_EQ(format_subnet_env(make_subnet_env(node)),
+            "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n");
+  node.options.ip_masq = false;
+  EXPECT_THAT(format_subnet_env(make_subnet_env(node)), HasSubstr("FLANNEL_IPMASQ=false"));
+}
+
+TEST(Node, PeersAreTheOthers) {
+  Node node = example();
+  node.leases.leases = {node.lease, make_lease("10.244.3.0/24", "192.168.88.13")};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers, ElementsAre(Peer{prefix("10.244.3.0/24"), ip("192.168.88.13"), mac("02:00:00:00:00:07"), PeerKind::vxlan}));
+  EXPECT_THAT(selection.ignored, IsEmpty());
+}
+
+TEST(Node, LeasesThatCannotBePeersAreNamed) {
+  Node node = example();
+  Lease other_backend = make_lease("10.244.4.0/24", "192.168.88.14");
+  other_backend.attributes.backend_type = "host-gw";
+  other_backend.attributes.vxlan.reset();
+  node.leases.leases = {node.lease,
+                        other_backend,
+                        make_lease("10.244.5.0/24", "192.168.88.15", 2),
+                        make_lease("10.99.0.0/24", "192.168.88.16"),
+                        make_lease("10.244.98.128/25", "192.168.88.17"),
+                        make_lease("10.244.6.0/24", "203.0.113.12"),
+                        make_lease("10.244.7.0/24", "192.168.88.12")};
+  node.leases.rejected = {{"10.244.8.0-24", "not JSON"}};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers, IsEmpty());
+  std::vector<std::string> reasons;
+  for (const auto& lease : selection.ignored) reasons.push_back(lease.key + ": " + lease.reason);
+  EXPECT_THAT(reasons, ElementsAre("10.244.8.0-24: not JSON", HasSubstr("10.244.4.0-24: backend type \"host-gw\""),
+                                   HasSubstr("10.244.5.0-24: VNI 2"), HasSubstr("10.99.0.0-24: outside the network"),
+                                   HasSubstr("10.244.98.128-25: overlaps"), HasSubstr("10.244.6.0-24: an old lease of this node"),
+                                   HasSubstr("10.244.7.0-24: an old lease of this node")));
+}
+
+StepState step(const std::string& name, StepCondition condition, const std::string& error) {
+  return {name, condition, true, error, std::chrono::system_clock::time_point(std::chrono::seconds(1780000000))};
+}
+
+TEST(Node, ReadyWhenEveryStepIsInOrder) {
+  const Node node = example();
+  EXPECT_TRUE(make_status(node, {step("device", StepCondition::ok, "")}, {}).ready);
+  const AgentStatus status = make_status(
+      node, {step("device", StepCondition::failed, "no device"), step("links", StepCondition::waiting, "waits for device")}, {});
+  EXPECT_FALSE(status.ready);
+  EXPECT_THAT(status.missing, ElementsAre("device: no device", "links: waits for device"));
+  EXPECT_TRUE(make_status(node, {step("pods", StepCondition::failed, "one pod")}, {}).ready) << "one pod does not make a node unready";
+}
+
+TEST(Node, StatusSurvivesItsFile) {
+  Node node = example();
+  node.conntrack = false;
+  const AgentStatus status =
+      make_status(node, {step("device", StepCondition::failed, "quote \" and \xff byte")}, {{"10.244.8.0-24", "not JSON"}});
+  const auto parsed = parse_agent_status(format_agent_status(status));
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(parsed->subnet, prefix("10.244.98.0/24"));
+  EXPECT_EQ(parsed->lease_expires, 1790000000);
+  EXPECT_EQ(parsed->rejected_leases, status.rejected_leases);
+  EXPECT_EQ(parsed->steps[0].since, 1780000000);
+  EXPECT_FALSE(parsed->fast_path);
+  AgentStatus same = *parsed;
+  same.steps = status.steps;
+  same.missing = status.missing;
+  EXPECT_EQ(same, status) << "but for the byte that is not UTF-8";
+}
+
+TEST(AgentStatus, BrokenFilesAreErrors) {
+  const std::string good = format_agent_status(make_status(example(), {step("device", StepCondition::ok, "")}, {}));
+  ASSERT_TRUE(parse_agent_status(good));
+  for (const std::string text : {"", "[]", "null", "{", "{}"}) EXPECT_FALSE(parse_agent_status(text)) << text;
+  const auto broken = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    const auto status = parse_agent_status(text);
+    return status ? "accepted" : status.error().message();
+  };
+  EXPECT_THAT(broken("\"pid\":", "\"pit\":"), HasSubstr("pid"));
+  EXPECT_THAT(broken("\"10.244.98.0/24\"", "\"here\""), HasSubstr("network.subnet"));
+  EXPECT_THAT(broken("\"steps\": [", "\"steps\": [3,"), HasSubstr("steps.name"));
+  EXPECT_THAT(load_agent_status("/nonexistent/status.json").error().message(), HasSubstr("start merinod"));
+}
+
+}  // namespace
+}  // namespace merino

@@ -1,0 +1,118 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/forward.h"
+#include "agent/masquerade.h"
+
+namespace merino {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+const Prefix kNetwork = *Prefix::parse("10.244.0.0/16");
+
+TEST(Masquerade, RulesAreFlannelsInOrder) {
+  EXPECT_EQ(masquerade_table({kNetwork, *Prefix::parse("10.244.98.0/24"), MasqueradePorts::fully_random}),
+            "table ip merino {\n"
+            "\tchain postrouting {\n"
+            "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+            "\t\tmeta mark & 0x00004000 == 0x00004000 return comment \"merino masq\"\n"
+            "\t\tip saddr 10.244.98.0/24 ip daddr 10.244.0.0/16 return comment \"merino masq\"\n"
+            "\t\tip saddr 10.244.0.0/16 ip daddr 10.244.98.0/24 return comment \"merino masq\"\n"
+            "\t\tip saddr != 10.244.0.0/16 ip daddr 10.244.98.0/24 return comment \"merino masq\"\n"
+            "\t\tip saddr 10.244.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random comment \"merino masq\"\n"
+            "\t\tip saddr != 10.244.0.0/16 ip daddr 10.244.0.0/16 masquerade fully-random comment \"merino masq\"\n"
+            "\t}\n"
+            "}\n");
+}
+
+TEST(Masquerade, PortsCanBeKept) {
+  const std::string table = masquerade_table({kNetwork, *Prefix::parse("10.244.98.1/24"), MasqueradePorts::kept});
+  EXPECT_THAT(table, Not(HasSubstr("fully-random")));
+  EXPECT_THAT(table, HasSubstr("ip daddr != 224.0.0.0/4 masquerade comment"));
+  EXPECT_THAT(table, HasSubstr("ip saddr 10.244.98.0/24 ")) << "host bits are cleared";
+}
+
+std::string chain(const std::string& family, const std::string& table, const std::string& hook, const std::string& policy) {
+  return R"({"chain":{"family":")" + family + R"(","table":")" + table + R"(","name":"FORWARD","handle":1,"type":"filter","hook":")" +
+         hook + R"(","prio":0,"policy":")" + policy + R"("}})";
+}
+
+std::string listing(const std::string& objects) { return R"({"nftables":[{"metainfo":{"version":"1.0.6"}})" + objects + "]}"; }
+
+TEST(Forward, DroppingChains) {
+  const auto chains = parse_dropping_chains(
+      listing("," + chain("ip", "filter", "forward", "drop") + "," + chain("inet", "fw", "forward", "drop") + "," +
+              chain("ip", "open", "forward", "accept") + "," + chain("ip", "in", "input", "drop") + "," +
+              chain("ip6", "six", "forward", "drop") + R"(,{"chain":{"family":"ip","table":"filter","name":"plain","handle":9}})"));
+  ASSERT_TRUE(chains) << chains.error().message();
+  EXPECT_THAT(*chains, ElementsAre(ForwardChain{"ip", "filter", "FORWARD"}, ForwardChain{"inet", "fw", "FORWARD"}));
+  EXPECT_THAT(*parse_dropping_chains(listing("")), IsEmpty());
+}
+
+std::string match(const std::string& field, const std::string& network, const std::string& op = "==") {
+  return R"({"match":{"op":")" + op + R"(","left":{"payload":{"protocol":"ip","field":")" + field + R"("}},"right":{"prefix":{"addr":")" +
+         network + R"(","len":16}}}})";
+}
+
+std::string rule(int handle, const std::string& expressions, const std::string& comment = "merino forward") {
+  return R"(,{"rule":{"family":"ip","table":"filter","chain":"FORWARD","handle":)" + std::to_string(handle) +
+         (comment.empty() ? "" : R"(,"comment":")" + comment + "\"") + R"(,"expr":[)" + expressions + "]}}";
+}
+
+const std::string kCounter = R"({"counter":{"packets":3,"bytes":180}})";
+const std::string kXtComment = R"({"xt":{"type":"match","name":"comment"}})";
+const std::string kAccept = R"({"accept":null})";
+
+TEST(Forward, OurRulesAreFound) {
+  const auto rules =
+      parse_forward_rules(listing(rule(2, match("saddr", "10.244.0.0") + "," + kCounter + "," + kAccept) +
+                                  rule(3, match("daddr", "10.244.0.0") + "," + kXtComment + "," + kCounter + "," + kAccept, "")),
+                          kNetwork);
+  ASSERT_TRUE(rules) << rules.error().message();
+  EXPECT_TRUE(rules->from_network);
+  EXPECT_TRUE(rules->to_network) << "as iptables restores it";
+  EXPECT_THAT(rules->stale, IsEmpty());
+}
+
+TEST(Forward, OtherRulesAreNotOurs) {
+  const auto rules = parse_forward_rules(
+      listing(rule(2, match("saddr", "10.244.0.0") + R"(,{"drop":null})", "operator") +
+              rule(3, match("daddr", "10.244.0.0", "!=") + "," + kAccept, "") +
+              rule(4, match("daddr", "10.244.0.0") + "," + match("saddr", "10.1.0.0") + "," + kAccept, "") + rule(5, kAccept, "")),
+      kNetwork);
+  ASSERT_TRUE(rules);
+  EXPECT_FALSE(rules->from_network);
+  EXPECT_FALSE(rules->to_network);
+  EXPECT_THAT(rules->stale, IsEmpty()) << "nobody else's rule is removed";
+}
+
+TEST(Forward, RulesOfAnotherNetworkAreStale) {
+  const auto rules = parse_forward_rules(listing(rule(7, match("saddr", "10.9.0.0") + "," + kAccept)), kNetwork);
+  ASSERT_TRUE(rules);
+  EXPECT_FALSE(rules->from_network);
+  EXPECT_THAT(rules->stale, ElementsAre(7U));
+}
+
+TEST(Forward, WhatIsNoListing) {
+  for (const std::string text : {"", "[]", "{}", R"({"nftables":3})"}) {
+    EXPECT_FALSE(parse_dropping_chains(text)) << text;
+    EXPECT_FALSE(parse_forward_rules(text, kNetwork)) << text;
+  }
+  const auto odd = parse_forward_rules(
+      R"({"nftables":[3,{"rule":7},{"rule":{}},{"rule":{"expr":3}},{"rule":{"expr":[1,{"xt":2}],"handle":"x"}}]})", kNetwork);
+  ASSERT_TRUE(odd);
+  EXPECT_FALSE(odd->from_network);
+}
+
+TEST(Forward, LegacyPolicy) {
+  EXPECT_TRUE(legacy_policy_drops("-P FORWARD DROP\n-A FORWARD -j DOCKER-USER\n"));
+  EXPECT_FALSE(legacy_policy_drops("-P FORWARD ACCEPT\n"));
+  EXPECT_FALSE(legacy_policy_drops(""));
+}
+
+}  // namespace
+}  // namespace merino
