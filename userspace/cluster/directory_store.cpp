@@ -283,6 +283,7 @@ void DirectoryStore::remove_stale_temporaries() {
 }  // namespace
 
 Result<std::unique_ptr<LeaseStore>> open_directory_store(const std::string& dir, const DirectoryStoreTiming& timing) {
+  TRY(make_directories(dir + "/subnets"));  // before it is watched: a directory that is missing would be found by the timer only
   auto watch = TRY(DirectoryWatch::open(dir + "/subnets", timing.check_interval));
   auto store = std::make_unique<DirectoryStore>(dir, timing, std::move(watch));
   TRY(store->make_directories_below());
