@@ -1,6 +1,7 @@
 #include "cluster/allocate.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace merino {
 namespace {
@@ -8,8 +9,10 @@ namespace {
 // Answers "is it free" for subnets that are asked in ascending order, in one sweep over what is taken.
 class FreeSweep {
  public:
-  FreeSweep(const std::vector<Lease>& leases, const std::vector<Prefix>& blocked) : taken_(blocked) {
+  FreeSweep(const NetConf& conf, const std::vector<Lease>& leases, const std::vector<Prefix>& blocked) {
     for (const Lease& lease : leases) taken_.push_back(lease.subnet);
+    // Of another length is another name, which is in nobody's way.
+    std::copy_if(blocked.begin(), blocked.end(), std::back_inserter(taken_), [&](const Prefix& subnet) { return fits(conf, subnet); });
     std::sort(taken_.begin(), taken_.end());
   }
 
@@ -46,9 +49,9 @@ bool fits(const NetConf& conf, const Prefix& subnet) {
 Result<SubnetChoice> choose_subnet(const NetConf& conf, const std::vector<Lease>& leases, const std::vector<Prefix>& blocked,
                                    const IpAddress& public_ip, const std::optional<Prefix>& previous, const Pick& pick) {
   if (const Lease* own = own_lease(conf, leases, public_ip, previous)) return SubnetChoice{.subnet = own->subnet, .held = true};
-  if (previous && fits(conf, *previous) && FreeSweep(leases, blocked).is_free(*previous)) return SubnetChoice{.subnet = *previous};
+  if (previous && fits(conf, *previous) && FreeSweep(conf, leases, blocked).is_free(*previous)) return SubnetChoice{.subnet = *previous};
 
-  FreeSweep sweep(leases, blocked);
+  FreeSweep sweep(conf, leases, blocked);
   std::vector<Prefix> free;
   for (Prefix subnet(conf.subnet_min, conf.subnet_len); subnet.address() <= conf.subnet_max && free.size() < kFreeSubnetChoices;
        subnet = Prefix(subnet.last().plus(1), conf.subnet_len)) {
