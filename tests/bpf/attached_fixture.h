@@ -1,0 +1,32 @@
+// The programs at their places on real devices, as the agent and the CNI plugin attach them.
+#pragma once
+
+#include "bpf/fixture.h"
+#include "bpf/packet_socket.h"
+
+namespace merino::test {
+
+enum class Direction { ingress, egress };
+
+// A tcx link behind those that are there; detached with the descriptor.
+Fd attach_tcx(int program, const std::string& interface, Direction direction);
+// A direct-action filter at the clsact ingress; smaller priorities come first. Gone with the interface.
+void attach_clsact(int program, const std::string& interface, uint32_t priority);
+
+class AttachedTest : public BpfTest {
+ protected:
+  // Attaches all programs by tcx links.
+  void attach_all();
+  void attach(Program program, const std::string& interface);
+
+  // Sends into a pod's interface or from the wire, and waits until `packets` more have been counted; what was counted.
+  std::vector<Count> send(PacketSocket& socket, const Frame& frame, const Offload& offload = {}, uint64_t packets = 1);
+  std::vector<Count> wait_for(const std::vector<merino_counter>& before, uint64_t packets);
+
+  std::vector<Fd> links;
+  PacketSocket pod_a{topology.pod_a(), "eth0"};
+  PacketSocket pod_b{topology.pod_b(), "eth0"};
+  PacketSocket wire{topology.wire(), "wire"};
+};
+
+}  // namespace merino::test

@@ -1,0 +1,151 @@
+// The programs on real devices: where packets come out, and what BPF_PROG_TEST_RUN cannot make (GSO types, scattered packets, real tags).
+#include <gmock/gmock.h>
+
+#include "bpf/attached_fixture.h"
+
+namespace merino::test {
+
+namespace {
+
+using ::testing::ElementsAre;
+
+class Attached : public AttachedTest {
+ protected:
+  void SetUp() override {
+    AttachedTest::SetUp();
+    attach_all();
+  }
+
+  // As it leaves the uplink; ID and source port are whatever they are in `got`.
+  static Frame on_the_wire(const Tins::IP& inner, const Frame& got) {
+    const Tunnel tunnel{.mac_dst = kWireMac, .mac_src = kUplinkMac, .src = kNode, .dst = kPeer2, .sport = number_at(got, 34),
+                        .id = number_at(got, 18), .inner_dst = kVtep2Mac, .inner_src = kVtepMac};
+    return tunnelled(inner, tunnel);
+  }
+};
+
+TEST_F(Attached, DeliversToALocalPodStraight) {
+  const Frame frame = from_pod_a(udp(kPodA, kPodB));
+  EXPECT_THAT(send(pod_a, frame), ElementsAre(Count{MERINO_LOCAL, 1, frame.size()}));
+  const auto received = pod_b.receive();
+  ASSERT_TRUE(received);
+  const Frame wanted = ethernet(kPodBMac, kHostBMac, with(udp(kPodA, kPodB), [](auto& ip) { ip.ttl(63); }));
+  EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+}
+
+TEST_F(Attached, DeliversThroughTheHostSideWhereThePodWantsThat) {
+  PacketSocket host_side(topology.node(), "vethb");
+  programs.add_pod(kPodB, "vethb", kPodBMac, kHostBMac, MERINO_DELIVER_REDIRECT);
+  const Frame frame = from_pod_a(udp(kPodA, kPodB));
+  EXPECT_THAT(send(pod_a, frame), ElementsAre(Count{MERINO_LOCAL, 1, frame.size()}));
+  const auto received = pod_b.receive();
+  ASSERT_TRUE(received);
+  const Frame wanted = ethernet(kPodBMac, kHostBMac, with(udp(kPodA, kPodB), [](auto& ip) { ip.ttl(63); }));
+  EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+}
+
+TEST_F(Attached, SendsToThePeerByTheNeighbourOfTheUplink) {
+  const Tins::IP ip = tcp(kPodA, kPodAtPeer2);
+  EXPECT_THAT(send(pod_a, from_pod_a(ip)), ElementsAre(Count{MERINO_ENCAP, 1, from_pod_a(ip).size()}));
+  const auto received = wire.receive();
+  ASSERT_TRUE(received);
+  const Frame wanted = on_the_wire(with(ip, [](auto& changed) { changed.ttl(63); }), received->frame);
+  EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+}
+
+TEST_F(Attached, DeliversFromThePeer) {
+  const Tins::IP ip = udp(kPodAtPeer2, kPodA);
+  const Frame frame = tunnelled(ip);
+  EXPECT_THAT(send(wire, frame), ElementsAre(Count{MERINO_DECAP, 1, frame.size()}));
+  const auto received = pod_a.receive();
+  ASSERT_TRUE(received);
+  const Frame wanted = ethernet(kPodAMac, kHostAMac, with(ip, [](auto& changed) { changed.ttl(63); }));
+  EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+}
+
+TEST_F(Attached, AnswersThePodsArpQuestion) {
+  const Frame question = arp(kPodAMac, kPodA, kGateway);
+  EXPECT_THAT(send(pod_a, question), ElementsAre(Count{MERINO_ARP_REPLY, 1, question.size()}));
+  const auto received = pod_a.receive();
+  ASSERT_TRUE(received);
+  Tins::ARP answer(kPodA, kGateway, Tins::HWAddress<6>(kPodAMac), Tins::HWAddress<6>(kHostAMac));
+  answer.opcode(Tins::ARP::REPLY);
+  const Frame wanted = ethernet(kPodAMac, kHostAMac, answer);
+  EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+}
+
+TEST_F(Attached, KeepsTcpSegmentsOfTheMtuWhole) {
+  const Frame frame = from_pod_a(tcp(kPodA, kPodAtPeer2, 60000));
+  EXPECT_THAT(send(pod_a, frame, tcp_segments(34, kPodMtu - 40)), ElementsAre(Count{MERINO_ENCAP, 1, frame.size()}));
+  const auto received = wire.receive();
+  ASSERT_TRUE(received);
+  EXPECT_EQ(received->frame.size(), frame.size() + kOverhead);
+  EXPECT_EQ(received->offload.gso_size, kPodMtu - 40);
+  EXPECT_EQ(received->offload.csum_start, kInnerIp + kIpLen);
+  EXPECT_EQ(number_at(received->frame, kEthLen + 2), frame.size() - kEthLen + kOverhead);
+  EXPECT_EQ(number_at(received->frame, kEthLen + kIpLen + 4), frame.size() - kEthLen + kOverhead - kIpLen);
+}
+
+TEST_F(Attached, EncapsulatesUdpSegmentsOfTheMtu) {
+  const Frame frame = from_pod_a(udp(kPodA, kPodAtPeer2, 5 * (kPodMtu - 28)));
+  EXPECT_THAT(send(pod_a, frame, udp_segments(34, kPodMtu - 28)), ElementsAre(Count{MERINO_ENCAP, 1, frame.size()}));
+}
+
+TEST_F(Attached, LeavesSegmentsOverTheMtuToTheStack) {
+  const Frame tcp_frame = from_pod_a(tcp(kPodA, kPodAtPeer2, 60000));
+  const Frame udp_frame = from_pod_a(udp(kPodA, kPodAtPeer2, 5 * (kPodMtu - 27)));
+  // Without a route the stack throws the packet away: only the verdict is looked at.
+  topology.node().ip(std::string("route del ") + kNetwork + " dev merino0");
+  EXPECT_THAT(send(pod_a, tcp_frame, tcp_segments(34, kPodMtu - 39)), ElementsAre(Count{MERINO_MTU, 1, tcp_frame.size()}));
+  EXPECT_THAT(send(pod_a, udp_frame, udp_segments(34, kPodMtu - 27)), ElementsAre(Count{MERINO_MTU, 1, udp_frame.size()}));
+}
+
+TEST_F(Attached, DeliversLocalSegmentsWhole) {
+  const Frame frame = from_pod_a(tcp(kPodA, kPodB, 60000));
+  EXPECT_THAT(send(pod_a, frame, tcp_segments(34, kPodMtu - 40)), ElementsAre(Count{MERINO_LOCAL, 1, frame.size()}));
+  const auto received = pod_b.receive();
+  ASSERT_TRUE(received);
+  EXPECT_EQ(received->frame.size(), frame.size());
+  EXPECT_EQ(received->offload.gso_size, kPodMtu - 40);
+}
+
+// Headers outside of the linear part have to be pulled in first.
+TEST_F(Attached, ReadsHeadersThatLieScattered) {
+  topology.node().ip("link set vetha mtu 9000\nlink set uplink mtu 9000");
+  topology.pod_a().ip("link set eth0 mtu 9000");
+  topology.wire().ip("link set wire mtu 9000");
+  for (const unsigned linear : {14U, 15U, 33U, 34U, 35U, 41U, 42U, 63U, 64U, 77U, 78U, 97U, 98U}) {
+    SCOPED_TRACE(linear);
+    const Tins::IP local = udp(kPodA, kPodB, 5000);
+    auto before = programs.counters();
+    pod_a.send_scattered(from_pod_a(local), linear);
+    EXPECT_THAT(wait_for(before, 1), ElementsAre(Count{MERINO_LOCAL, 1, from_pod_a(local).size()}));
+    const auto at_b = pod_b.receive();
+    ASSERT_TRUE(at_b);
+    const Frame wanted_at_b = ethernet(kPodBMac, kHostBMac, with(local, [](auto& ip) { ip.ttl(63); }));
+    EXPECT_TRUE(at_b->frame == wanted_at_b) << difference(at_b->frame, wanted_at_b);
+
+    const Tins::IP remote = udp(kPodAtPeer2, kPodA, 5000);
+    before = programs.counters();
+    wire.send_scattered(tunnelled(remote), linear);
+    EXPECT_THAT(wait_for(before, 1), ElementsAre(Count{MERINO_DECAP, 1, tunnelled(remote).size()}));
+    const auto at_a = pod_a.receive();
+    ASSERT_TRUE(at_a);
+    const Frame wanted_at_a = ethernet(kPodAMac, kHostAMac, with(remote, [](auto& ip) { ip.ttl(63); }));
+    EXPECT_TRUE(at_a->frame == wanted_at_a) << difference(at_a->frame, wanted_at_a);
+  }
+}
+
+// BPF_PROG_TEST_RUN refuses a frame that ends with its Ethernet header.
+TEST_F(Attached, SurvivesNothingBehindTheEthernetHeader) {
+  const Frame from_pod = cut(from_pod_a(udp(kPodA, kPodB)), kEthLen);
+  EXPECT_THAT(send(pod_a, from_pod), ElementsAre(Count{MERINO_MALFORMED, 1, kEthLen}));
+  const Frame arp_frame = cut(arp(kPodAMac, kPodA, kGateway), kEthLen);
+  EXPECT_THAT(send(pod_a, arp_frame), ElementsAre(Count{MERINO_MALFORMED, 1, kEthLen}));
+  const Frame from_wire = cut(tunnelled(udp(kPodAtPeer2, kPodA)), kEthLen);
+  EXPECT_THAT(send(wire, from_wire), ElementsAre(Count{MERINO_NOT_TUNNEL, 1, kEthLen}));
+}
+
+}  // namespace
+
+}  // namespace merino::test

@@ -1,0 +1,51 @@
+// The table: for every reason a packet that meets it, and packets beside it that just do not.
+#pragma once
+
+#include <vector>
+
+#include "bpf/loaded_programs.h"
+
+namespace merino::test {
+
+inline constexpr merino_reason kNothing = MERINO_REASON_COUNT;
+
+enum class Setting {
+  plain,
+  fast_path_off,
+  translated,  // conntrack knows the flow kTranslatedPort → kServerPort between the packet's addresses, and translates it
+};
+inline constexpr uint16_t kTranslatedPort = 41000;
+
+struct Case {
+  const char* name;
+  merino_reason reason;  // what is counted
+  merino_reason beside;  // the reason that would be counted if one thing were different; kNothing for further examples of `reason`
+  Frame frame;
+  Metadata metadata = {};
+  Setting setting = Setting::plain;
+};
+
+std::vector<Case> from_pod_cases();
+std::vector<Case> from_wire_cases();
+std::vector<Case> from_tunnel_cases();
+std::vector<Case> from_host_cases();
+std::vector<Case> cases_of(Program program);
+
+// Frames that several tables have.
+Frame ipv6_frame(const std::string& dst_mac, const std::string& src_mac);
+Tins::IP translated_udp(const std::string& src, const std::string& dst);
+// The first, a middle and the last fragment of a UDP packet.
+Tins::IP first_fragment(const std::string& src, const std::string& dst);
+Tins::IP middle_fragment(const std::string& src, const std::string& dst);
+Tins::IP last_fragment(const std::string& src, const std::string& dst);
+Tins::IP with_ttl(const Tins::IP& ip, uint8_t ttl);
+Tins::IP with_options(const Tins::IP& ip);
+
+// Headers that lie: what is wrong, and the frame. The IPv4 header of `frame` starts at `offset`.
+struct Lie {
+  const char* name;
+  Frame frame;
+};
+std::vector<Lie> ip_lies(const Frame& frame, size_t offset);
+
+}  // namespace merino::test

@@ -1,0 +1,93 @@
+// Packets, built with libtins: `from_pod_a(udp(kPodA, kPodAtPeer2))` is a whole Ethernet frame.
+#pragma once
+
+// Not tins/tins.h: it brings libpcap, whose struct bpf_insn is another than the kernel's.
+#include <tins/arp.h>
+#include <tins/ethernetII.h>
+#include <tins/icmp.h>
+#include <tins/ip.h>
+#include <tins/ipv6.h>
+#include <tins/rawpdu.h>
+#include <tins/tcp.h>
+#include <tins/udp.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bpf/topology.h"
+
+namespace merino::test {
+
+using Frame = std::vector<uint8_t>;
+
+inline constexpr size_t kEthLen = 14;
+inline constexpr size_t kIpLen = 20;
+inline constexpr size_t kOverhead = 50;                         // outer IP, UDP, VXLAN, inner Ethernet
+inline constexpr size_t kInnerEth = kEthLen + 20 + 8 + 8;       // in a frame from the wire
+inline constexpr size_t kInnerIp = kInnerEth + kEthLen;
+inline constexpr uint16_t kClientPort = 40000;
+inline constexpr uint16_t kServerPort = 80;
+
+// IPv4 packets: TTL 64, don't fragment, from kClientPort to kServerPort, `payload` bytes after the transport header.
+Tins::IP udp(const std::string& src, const std::string& dst, size_t payload = 32);
+Tins::IP tcp(const std::string& src, const std::string& dst, size_t payload = 32);
+Tins::IP ping(const std::string& src, const std::string& dst);
+Tins::IP sctp(const std::string& src, const std::string& dst);
+// UDP with other ports.
+Tins::IP udp_ports(const std::string& src, const std::string& dst, uint16_t sport, uint16_t dport);
+// A UDP or TCP packet of exactly `len` bytes, the IP header included.
+Tins::IP udp_of(const std::string& src, const std::string& dst, size_t len);
+Tins::IP tcp_of(const std::string& src, const std::string& dst, size_t len);
+
+// The packet after `edit(ip)`: with(udp(...), [](auto& ip) { ip.ttl(1); })
+template <class Edit>
+Tins::IP with(Tins::IP ip, Edit edit) {
+  edit(ip);
+  return ip;
+}
+
+// Frames. Without Ethernet's padding to 60 bytes: the devices in question have none.
+Frame ethernet(const std::string& dst_mac, const std::string& src_mac, const Tins::PDU& packet);
+Frame from_pod_a(const Tins::IP& ip);
+Frame from_pod_b(const Tins::IP& ip);
+
+// The outer headers of a tunnel packet: from peer 2 to this node unless said otherwise.
+struct Tunnel {
+  std::string mac_dst = kUplinkMac;
+  std::string mac_src = kWireMac;
+  std::string src = kPeer2;
+  std::string dst = kNode;
+  uint16_t sport = 50000;
+  uint16_t dport = kTunnelPort;
+  uint32_t vni = kVni;
+  uint32_t flags = 0x08000000;
+  uint8_t tos = 0;
+  uint16_t id = 0;
+  uint16_t fragment_offset = 0;
+  std::string inner_dst = kVtepMac;
+  std::string inner_src = kVtep2Mac;
+};
+// UDP checksum zero, no DF.
+Frame tunnelled(const Frame& inner_frame, const Tunnel& tunnel = {});
+Frame tunnelled(const Tins::IP& inner, const Tunnel& tunnel = {});
+// What the VXLAN driver hands to merino0: the inner frame.
+Frame inner_frame(const Tins::IP& inner, const std::string& dst_mac = kVtepMac);
+
+Frame arp(const std::string& sender_mac, const std::string& sender_ip, const std::string& target_ip,
+          Tins::ARP::Flags operation = Tins::ARP::REQUEST);
+
+// `bytes` written at `offset`.
+Frame patched(Frame frame, size_t offset, const std::vector<uint8_t>& bytes);
+Frame cut(Frame frame, size_t len);
+// A 16-bit number in network order.
+uint16_t number_at(const Frame& frame, size_t offset);
+Frame with_number(const Frame& frame, size_t offset, uint16_t number);
+// The frame with an 802.1Q tag in its bytes.
+Frame with_vlan(const Frame& frame, uint16_t tci);
+// RFC 791: zero over a header whose checksum is right.
+uint16_t ip_checksum(const Frame& frame, size_t offset);
+// Recomputes the checksum of the 20-byte IPv4 header at `offset`.
+Frame with_ip_checksum(const Frame& frame, size_t offset);
+
+}  // namespace merino::test

@@ -1,0 +1,66 @@
+#include "bpf/topology.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <stdexcept>
+
+#include "base/address.h"
+#include "datapath/convert.h"
+
+namespace merino::test {
+
+Topology::Topology() {
+  node_.sysctl("ipv4.ip_forward", "1");
+  node_.ip(fmt::format(
+      "link add name vetha address {} type veth peer name eth0 address {} netns {}\n"
+      "link add name vethb address {} type veth peer name eth0 address {} netns {}\n"
+      "link add name uplink address {} type veth peer name wire address {} netns {}\n"
+      "link add name merino0 address {} mtu {} type vxlan external dstport {} nolearning\n"
+      "link set vetha up\n"
+      "link set vethb up\n"
+      "link set uplink up\n"
+      "link set merino0 arp off up\n"
+      "addr add {}/24 dev uplink\n"
+      "addr add {}/24 dev uplink\n"
+      "addr add 10.244.1.0/32 dev merino0\n"
+      "route add {} dev merino0\n"
+      "neigh add {} lladdr {} dev uplink nud permanent\n"
+      "neigh add {} lladdr {} dev uplink nud permanent\n"
+      "route add {}/32 dev vetha\n"
+      "neigh add {} lladdr {} dev vetha nud permanent\n"
+      "route add {}/32 dev vethb\n"
+      "neigh add {} lladdr {} dev vethb nud permanent",
+      kHostAMac, kPodAMac, pod_a_.path(), kHostBMac, kPodBMac, pod_b_.path(), kUplinkMac, kWireMac, wire_.path(), kVtepMac, kPodMtu,
+      kTunnelPort, kNode, kNodeOther, kNetwork, kPeer2, kWireMac, kPeer3, kWireMac, kPodA, kPodA, kPodAMac, kPodB, kPodB, kPodBMac));
+  pod_a_.ip("link set eth0 up");
+  pod_b_.ip("link set eth0 up");
+  wire_.ip("link set wire up");
+  node_.enter();
+}
+
+Topology::~Topology() { before_.enter(); }
+
+uint32_t Topology::ifindex(const std::string& name) {
+  const uint32_t index = ::if_nametoindex(name.c_str());
+  if (index == 0) throw std::runtime_error(fmt::format("no interface {} in the test's node", name));
+  return index;
+}
+
+merino_config Topology::config() const {
+  merino_config config{};
+  config.underlay_v4 = to_abi(IpAddress::parse(kNode).value());
+  config.network_v4 = to_abi(Prefix::parse(kNetwork).value().address());
+  config.network_v4_len = static_cast<uint32_t>(Prefix::parse(kNetwork).value().mapped_length());
+  config.uplink_ifindex = ifindex("uplink");
+  config.device_ifindex = ifindex("merino0");
+  config.vni = kVni;
+  config.pod_mtu = kPodMtu;
+  config.tunnel_port = htons(kTunnelPort);
+  to_abi(MacAddress::parse(kVtepMac).value(), config.vtep_mac);
+  config.fast_path = 1;
+  return config;
+}
+
+}  // namespace merino::test
