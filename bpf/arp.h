@@ -37,8 +37,9 @@ static __always_inline enum merino_reason answer_arp(struct __sk_buff *skb)
 
 	if (!arp)
 		return MERINO_MALFORMED;
-	if (arp->hardware != bpf_htons(ARPHRD_ETHER) || arp->protocol != bpf_htons(ETH_P_IP) || arp->hardware_len != MERINO_ETH_ALEN ||
-	    arp->protocol_len != 4)
+	/* The kernel takes both types of hardware on Ethernet devices (arp_process). */
+	if ((arp->hardware != bpf_htons(ARPHRD_ETHER) && arp->hardware != bpf_htons(ARPHRD_IEEE802)) ||
+	    arp->protocol != bpf_htons(ETH_P_IP) || arp->hardware_len != MERINO_ETH_ALEN || arp->protocol_len != 4)
 		return MERINO_NOT_IP;
 	if (!arp_ip(arp->sender_ip)) /* a probe (RFC 5227): claims nothing */
 		return MERINO_NOT_IP;
@@ -49,7 +50,7 @@ static __always_inline enum merino_reason answer_arp(struct __sk_buff *skb)
 	if (!pod || pod->ifindex != skb->ifindex || !mac_equal(arp->sender_mac, pod->pod_mac) ||
 	    !mac_equal(arp->eth.h_source, pod->pod_mac))
 		return MERINO_SPOOFED_ARP;
-	if (arp->operation != bpf_htons(ARPOP_REQUEST) || !addr_equal(&target, &pod->gateway))
+	if (skb->vlan_present || arp->operation != bpf_htons(ARPOP_REQUEST) || !addr_equal(&target, &pod->gateway))
 		return MERINO_NOT_IP;
 
 	arp->operation = bpf_htons(ARPOP_REPLY);

@@ -38,6 +38,14 @@ static __always_inline int is_vlan_tagged(const struct __sk_buff *skb)
 	return skb->vlan_present;
 }
 
+/* The stack takes tags of VLAN 0 off, however many there are, and goes on as if there were none. So the packet behind one tag is judged
+ * like any other before the stack gets it; behind a second one (in the frame, the first is in the skb) it cannot be.
+ */
+static __always_inline int hides_behind_tags(const struct __sk_buff *skb)
+{
+	return is_vlan_tagged(skb) && (skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD));
+}
+
 /* A pod that reached a node's tunnel port would have its packets taken for those of its own node: they leave it masqueraded. */
 static __always_inline int is_to_tunnel_port(const struct flow *flow)
 {
@@ -74,8 +82,8 @@ static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 	struct flow flow = {};
 	enum merino_reason reason;
 
-	if (is_vlan_tagged(skb))
-		return MERINO_NOT_IP;
+	if (hides_behind_tags(skb))
+		return MERINO_SPOOFED;
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return answer_arp(skb);
 	if (skb->protocol != bpf_htons(ETH_P_IP))
@@ -89,6 +97,8 @@ static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 		return MERINO_SPOOFED;
 	if (is_to_tunnel_port(&flow))
 		return MERINO_TUNNEL_PORT;
+	if (is_vlan_tagged(skb))
+		return MERINO_NOT_IP;
 	if (skb->pkt_type != PACKET_HOST)
 		return MERINO_NOT_FOR_US;
 
@@ -130,13 +140,18 @@ static __always_inline enum merino_reason judge_inner(struct __sk_buff *skb, __u
 	if (!inner)
 		return MERINO_MALFORMED;
 	addressed_to_us = mac_equal(inner->h_dest, merino_config.vtep_mac);
-	if (inner->h_proto != bpf_htons(ETH_P_IP))
-		return lookup_node(underlay) ? MERINO_NOT_IP : MERINO_UNKNOWN_SENDER;
+	if (inner->h_proto != bpf_htons(ETH_P_IP)) {
+		if (!lookup_node(underlay))
+			return MERINO_UNKNOWN_SENDER;
+		return hides_behind_tags(skb) ? MERINO_FORGED : MERINO_NOT_IP;
+	}
 	if (!parse_v4(skb, offset + sizeof(*inner), flow))
 		return MERINO_MALFORMED;
 	reason = judge_sender(underlay, flow);
 	if (reason != GO_ON)
 		return reason;
+	if (is_vlan_tagged(skb))
+		return MERINO_NOT_IP;
 	if (!addressed_to_us)
 		return MERINO_INNER_MAC;
 	reason = judge_shape(flow);
@@ -233,7 +248,7 @@ static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
 	struct flow flow = {};
 	enum merino_reason reason;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP))
+	if (is_vlan_tagged(skb) || skb->protocol != bpf_htons(ETH_P_IP))
 		return MERINO_NOT_IP;
 	if (!parse_v4(skb, ETH_HLEN, &flow))
 		return MERINO_MALFORMED;

@@ -146,6 +146,54 @@ TEST_F(Attached, SurvivesNothingBehindTheEthernetHeader) {
   EXPECT_THAT(send(wire, from_wire), ElementsAre(Count{MERINO_NOT_TUNNEL, 1, kEthLen}));
 }
 
+// The stack takes a tag of VLAN 0 (a priority tag) off and goes on as if there were none, two of them as well: what is in such a frame has
+// to be judged, or a pod forges with it what it likes.
+class PriorityTagged : public Attached {
+ protected:
+  // Sends the packet with one or two tags of VLAN 0; whether it came out at the wire is in `escaped`.
+  std::vector<Count> send_tagged(const Tins::IP& ip, int tags) {
+    Frame frame = from_pod_a(ip);
+    for (int i = 0; i < tags; ++i) frame = with_vlan(frame, 0x2000);
+    const auto counts = send(pod_a, frame);
+    const Tins::IP sentinel = udp_ports(kPodA, kPodAtPeer2, 1, 2);
+    send(pod_a, from_pod_a(sentinel));
+    const Frame end = from_pod_a(sentinel);
+    const Frame end_ports(end.begin() + 34, end.begin() + 38);
+    escaped = false;
+    while (const auto received = wire.receive()) {
+      if (received->frame.size() > kInnerIp + kIpLen + 4 &&
+          std::equal(end_ports.begin(), end_ports.end(), received->frame.begin() + kInnerIp + kIpLen))
+        return counts;
+      escaped = true;
+    }
+    ADD_FAILURE() << "the packet behind it did not arrive";
+    return counts;
+  }
+  bool escaped = false;
+};
+
+TEST_F(PriorityTagged, CannotForgeASource) {
+  for (const int tags : {1, 2}) {
+    SCOPED_TRACE(tags);
+    EXPECT_THAT(send_tagged(udp(kPodB, kPeer2), tags), ElementsAre(::testing::Field(&Count::reason, MERINO_SPOOFED)));
+    EXPECT_FALSE(escaped);
+  }
+}
+
+TEST_F(PriorityTagged, CannotReachTheTunnelPort) {
+  for (const int tags : {1, 2}) {
+    SCOPED_TRACE(tags);
+    const auto counts = send_tagged(udp_ports(kPodA, kPeer2, 1, kTunnelPort), tags);
+    EXPECT_EQ(verdict_of(counts.at(0).reason), verdict_of(MERINO_TUNNEL_PORT)) << name_of(counts.at(0).reason);
+    EXPECT_FALSE(escaped);
+  }
+}
+
+TEST_F(PriorityTagged, ReachesTheStackOtherwise) {
+  EXPECT_THAT(send_tagged(udp(kPodA, kPeer2), 1), ElementsAre(::testing::Field(&Count::reason, MERINO_NOT_IP)));
+  EXPECT_TRUE(escaped);
+}
+
 }  // namespace
 
 }  // namespace merino::test

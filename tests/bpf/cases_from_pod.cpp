@@ -37,6 +37,8 @@ std::vector<Case> shapes() {
       {"a VLAN tag taken out by the device", MERINO_NOT_IP, MERINO_ENCAP, from_pod_a(udp(kPodA, kPodAtPeer2)), {.vlan = 5}},
       {"a VLAN tag on the way to a local pod", MERINO_NOT_IP, MERINO_LOCAL, from_pod_a(udp(kPodA, kPodB)), {.vlan = 5}},
       {"a VLAN tag that only carries a priority", MERINO_NOT_IP, MERINO_LOCAL, from_pod_a(udp(kPodA, kPodB)), {.vlan = 0x2000}},
+      {"forged behind a VLAN tag", MERINO_SPOOFED, MERINO_NOT_IP, from_pod_a(udp(kNoPod, kPodB)), {.vlan = 0x2000}},
+      {"behind two VLAN tags", MERINO_SPOOFED, MERINO_NOT_IP, with_vlan(from_pod_a(udp(kPodA, kPodB)), 0), {.vlan = 0x2000}},
       {"to the broadcast MAC", MERINO_NOT_FOR_US, MERINO_LOCAL, ethernet(kBroadcastMac, kPodAMac, udp(kPodA, kPodB))},
       {"to a multicast MAC", MERINO_NOT_FOR_US, MERINO_NO_ROUTE, ethernet(kMulticastMac, kPodAMac, udp(kPodA, "224.0.0.251"))},
       {"to another MAC", MERINO_NOT_FOR_US, MERINO_ENCAP, ethernet(kOtherMac, kPodAMac, udp(kPodA, kPodAtPeer2))},
@@ -129,6 +131,7 @@ std::vector<Case> tunnel_port() {
        from_pod_a(with_options(with(to_tunnel_port(kPeer2), [](auto& ip) { ip.flags(Tins::IP::MORE_FRAGMENTS); })))},
       {"to the tunnel port with TTL 1", MERINO_TUNNEL_PORT, MERINO_TTL, from_pod_a(with_ttl(to_tunnel_port(kPeer2), 1))},
       {"to the tunnel port, broadcast MAC", MERINO_TUNNEL_PORT, MERINO_NOT_FOR_US, ethernet(kBroadcastMac, kPodAMac, to_tunnel_port(kPeer2))},
+      {"to the tunnel port behind a VLAN tag", MERINO_TUNNEL_PORT, MERINO_NOT_IP, from_pod_a(to_tunnel_port(kPeer2)), {.vlan = 0}},
       {"to the tunnel port while switched off", MERINO_TUNNEL_PORT, MERINO_FAST_PATH_OFF, from_pod_a(to_tunnel_port(kPeer2)), {},
        Setting::fast_path_off},
   };
@@ -160,6 +163,9 @@ std::vector<Case> arp_questions() {
       {"ARP cut by a byte", MERINO_MALFORMED, MERINO_ARP_REPLY, cut(question, question.size() - 1)},
       // The kernel takes both hardware types for Ethernet, so both are checked (arp_process).
       {"forged ARP of hardware type IEEE 802", MERINO_SPOOFED_ARP, MERINO_NOT_IP, with_number(arp(kPodAMac, kPodB, kGateway), body, 6)},
+      {"ARP for the gateway with a VLAN tag", MERINO_NOT_IP, MERINO_ARP_REPLY, question, {.vlan = 0}},
+      {"forged ARP with a VLAN tag", MERINO_SPOOFED_ARP, MERINO_NOT_IP, arp(kPodAMac, kPodB, kGateway), {.vlan = 0}},
+      {"ARP of hardware type IEEE 802", MERINO_ARP_REPLY, MERINO_NOT_IP, with_number(question, body, 6)},
       {"ARP for the gateway while switched off", MERINO_ARP_REPLY, MERINO_FAST_PATH_OFF, question, {}, Setting::fast_path_off},
   };
 }

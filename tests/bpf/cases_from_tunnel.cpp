@@ -47,6 +47,8 @@ std::vector<Case> inner_packets() {
       {"ARP", MERINO_NOT_IP, MERINO_TUNNEL, arp(kVtep2Mac, kPodAtPeer2, kPodA), from(kPeer2)},
       {"a VLAN tag in the frame", MERINO_NOT_IP, MERINO_TUNNEL, with_vlan(inner_frame(to_pod_a()), 5), from(kPeer2)},
       {"a VLAN tag taken out by the stack", MERINO_NOT_IP, MERINO_TUNNEL, inner_frame(to_pod_a()), with_vlan_tag(5)},
+      {"forged behind a VLAN tag", MERINO_FORGED, MERINO_NOT_IP, inner_frame(udp(kPodB, kPodA)), with_vlan_tag(0)},
+      {"behind two VLAN tags", MERINO_FORGED, MERINO_NOT_IP, with_vlan(inner_frame(to_pod_a()), 0), with_vlan_tag(0)},
       {"ICMP", MERINO_PROTOCOL, MERINO_TUNNEL, inner_frame(ping(kPodAtPeer2, kPodA)), from(kPeer2)},
       {"a fragment", MERINO_FRAGMENT, MERINO_TUNNEL, inner_frame(last_fragment(kPodAtPeer2, kPodA)), from(kPeer2)},
       {"IP options", MERINO_IP_OPTIONS, MERINO_TUNNEL, inner_frame(with_options(to_pod_a())), from(kPeer2)},

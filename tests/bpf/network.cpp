@@ -38,7 +38,6 @@ Netns::Netns() {
   if (::unshare(CLONE_NEWNET) != 0)
     throw std::runtime_error(fmt::format("make a network namespace: {}; run the test as root", std::strerror(errno)));
   fd_ = std::move(current().fd_);
-  ip("link set lo up");
   if (::access("/proc/sys/net/ipv6", F_OK) == 0) {
     sysctl("ipv6.conf.all.disable_ipv6", "1");
     sysctl("ipv6.conf.default.disable_ipv6", "1");

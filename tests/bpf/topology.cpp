@@ -14,6 +14,7 @@ namespace merino::test {
 Topology::Topology() {
   node_.sysctl("ipv4.ip_forward", "1");
   node_.ip(fmt::format(
+      "link set lo up\n"
       "link add name vetha address {} type veth peer name eth0 address {} netns {}\n"
       "link add name vethb address {} type veth peer name eth0 address {} netns {}\n"
       "link add name uplink address {} type veth peer name wire address {} netns {}\n"
