@@ -1,0 +1,85 @@
+// Whatever is deleted by hand comes back within seconds, and the pods reach each other again.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "lab/lab.h"
+#include "lab/traffic.h"
+
+namespace merino::lab {
+namespace {
+
+struct Damage {
+  const char* name;
+  const char* command;  // on node a; $POD is the address of its pod, $SUBNET the node's subnet
+  const char* check;    // succeeds when it is mended
+};
+
+void PrintTo(const Damage& damage, std::ostream* out) { *out << damage.name; }
+
+const Damage kDamages[] = {
+    {"Device", "ip link del merino0", "ip link show merino0 | grep -q UP"},
+    {"DeviceDown", "ip link set merino0 down", "ip link show merino0 | grep -q UP && ip route show 10.244.0.0/16 | grep -q merino0"},
+    {"DeviceMac", "ip link set merino0 address 02:00:00:00:00:01", "! ip link show merino0 | grep -q 02:00:00:00:00:01"},
+    {"DeviceMtu", "ip link set merino0 mtu 1300", "ip link show merino0 | grep -q 'mtu 1450'"},
+    {"DeviceOfAnotherKind", "ip link del merino0; ip link add merino0 type dummy", "ip -d link show merino0 | grep -q 'vxlan external'"},
+    {"Addresses", "ip addr flush dev merino0", "test $(ip -o -4 addr show merino0 | wc -l) = 2"},
+    {"StrangeAddress", "ip addr add 10.244.250.1/32 dev merino0", "! ip addr show merino0 | grep -q 10.244.250.1"},
+    {"Route", "ip route del 10.244.0.0/16", "ip route show 10.244.0.0/16 | grep -q 'merino0.* src '"},
+    {"OtherRoute", "ip route replace 10.244.0.0/16 via 192.168.88.1 dev eth0", "ip route show 10.244.0.0/16 | grep -q merino0"},
+    {"Forwarding", "sysctl -qw net.ipv4.ip_forward=0", "test $(cat /proc/sys/net/ipv4/ip_forward) = 1"},
+    {"ReversePathFilter", "sysctl -qw net.ipv4.conf.merino0.rp_filter=1", "test $(cat /proc/sys/net/ipv4/conf/merino0/rp_filter) = 2"},
+    {"RulesFlushed", "nft flush chain ip merino postrouting", "test $(nft list table ip merino | grep -c 'merino masq') = 6"},
+    {"RulesDeleted", "nft delete table ip merino", "test $(nft list table ip merino | grep -c 'merino masq') = 6"},
+    {"RuleAdded", "nft insert rule ip merino postrouting drop", "! nft list table ip merino | grep -q drop"},
+    {"Ruleset", "nft flush ruleset", "test $(nft list table ip merino | grep -c 'merino masq') = 6"},
+    {"UplinkLink", "rm /sys/fs/bpf/merino/links/uplink", "test -e /sys/fs/bpf/merino/links/uplink"},
+    {"AllLinks", "rm /sys/fs/bpf/merino/links/*", "test $(ls /sys/fs/bpf/merino/links | wc -l) = 4"},
+    {"LinkDetached", "bpftool link detach pinned /sys/fs/bpf/merino/links/uplink",
+     "bpftool link show pinned /sys/fs/bpf/merino/links/uplink | grep -q 'prog [1-9]' && "
+     "! bpftool link show pinned /sys/fs/bpf/merino/links/uplink | grep -qi detached"},
+    {"Programs", "rm /sys/fs/bpf/merino/programs/*", "test $(ls /sys/fs/bpf/merino/programs | wc -l) = 4"},
+    {"AllPins", "rm -r /sys/fs/bpf/merino/*",
+     "test $(ls /sys/fs/bpf/merino/links | wc -l) = 4 && test -e /sys/fs/bpf/merino/pods && test $(ls /sys/fs/bpf/merino/programs | wc -l) "
+     "= 4"},
+    {"PodRoute", "ip route del $POD", "ip route show $POD | grep -q dev"},
+    {"PodNeighbour", "ip neigh flush nud permanent", "ip neigh show $POD | grep -q PERMANENT"},
+    {"SubnetFile", "rm /run/flannel/subnet.env", "grep -q FLANNEL_SUBNET /run/flannel/subnet.env"},
+    {"SubnetFileChanged", "echo FLANNEL_MTU=9 > /run/flannel/subnet.env", "grep -q FLANNEL_MTU=1450 /run/flannel/subnet.env"},
+    {"StatusFile", "rm /run/merino/status.json", "test -s /run/merino/status.json"},
+    {"UplinkDownAndUp", "ip link set eth0 down; ip link set eth0 up; ip route replace default via 192.168.88.1", "true"},
+};
+
+class Healing : public testing::TestWithParam<Damage> {};
+INSTANTIATE_TEST_SUITE_P(Of, Healing, testing::ValuesIn(kDamages), [](const auto& each) { return std::string(each.param.name); });
+
+TEST_P(Healing, ComesBack) {
+  Lab lab;
+  Node& a = lab.add_node("a", {.flags = "--ip-masq --iptables-resync=1"});
+  Node& b = lab.add_node("b");
+  lab.wait_ready();
+  const Pod& on_a = a.add_pod("a1");
+  const Pod& on_b = b.add_pod("b1");
+  const std::string mac = a.vtep_mac();
+  const std::string subnet = a.subnet();
+  const std::string variables = fmt::format("POD={} SUBNET={}; ", on_a.address(), subnet);
+
+  a.must(variables + GetParam().command);
+  EXPECT_TRUE(eventually([&] { return a.run(variables + GetParam().check).ok(); }, std::chrono::seconds(25), std::chrono::milliseconds(50)))
+      << GetParam().check;
+  EXPECT_TRUE(eventually([&] { return ping(on_a, "-c 1 -W 1 " + on_b.address()).all(); }, std::chrono::seconds(25)));
+  EXPECT_TRUE(eventually([&] { return ping(on_b, "-c 1 -W 1 " + on_a.address()).all(); }, std::chrono::seconds(25)));
+  const Counters before = a.counters();
+  const TrafficServer server(on_a, 7100);
+  const TrafficResult tcp = traffic(on_b, "tcp --to " + on_a.address() + ":7100 --up 500000 --down 500000");
+  EXPECT_TRUE(tcp.ok) << tcp.line;
+  const Counters counted = a.counters() - before;
+  EXPECT_GT(counted[MERINO_ENCAP], 0U) << "the fast path works again\n" << counted.to_string();
+  EXPECT_GT(counted.sum({MERINO_DECAP, MERINO_TUNNEL}), 0U) << counted.to_string();
+  EXPECT_EQ(a.vtep_mac(), mac);
+  EXPECT_EQ(a.subnet(), subnet);
+  EXPECT_TRUE(eventually([&] { return a.http_status("/readyz") == 200; }, std::chrono::seconds(25)));
+  EXPECT_TRUE(a.agent().running());
+}
+
+}  // namespace
+}  // namespace merino::lab
