@@ -167,6 +167,7 @@ static __always_inline enum merino_reason judge_outer(struct __sk_buff *skb, str
 	const struct vxlan_encap *outer;
 	const struct iphdr *ip;
 	const struct udphdr *udp;
+	__u32 len;
 
 	if (is_vlan_tagged(skb) || skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
 		return MERINO_NOT_TUNNEL;
@@ -181,8 +182,14 @@ static __always_inline enum merino_reason judge_outer(struct __sk_buff *skb, str
 	outer = packet_at(skb, ETH_HLEN, sizeof(*outer));
 	if (!outer)
 		return MERINO_MALFORMED;
-	if (!skb->gso_size && (bpf_ntohs(outer->ip.tot_len) < sizeof(*outer) || bpf_ntohs(outer->ip.tot_len) > skb->len - ETH_HLEN))
-		return MERINO_MALFORMED;
+	if (!skb->gso_size) {
+		len = bpf_ntohs(outer->ip.tot_len);
+		if (len < sizeof(*outer) || len > skb->len - ETH_HLEN)
+			return MERINO_MALFORMED;
+		/* The stack cuts off what lies behind the packet; here it would be taken for a part of the inner one. */
+		if (len < skb->len - ETH_HLEN || bpf_ntohs(outer->udp.len) != len - sizeof(*ip))
+			return MERINO_NOT_TUNNEL;
+	}
 	if (outer->vxlan.flags != bpf_htonl(VXLAN_FLAG_VNI) || outer->vxlan.vni != bpf_htonl(merino_config.vni << 8))
 		return MERINO_WRONG_VNI;
 	*underlay = addr_from_v4(outer->ip.saddr);

@@ -177,7 +177,7 @@ static __always_inline __u32 wire_len(struct __sk_buff *skb, __u32 offset, const
 	const struct tcphdr *tcp;
 
 	if (!skb->gso_size)
-		return flow->len;
+		return skb->len - offset; /* with whatever lies behind the packet */
 	if (flow->protocol == IPPROTO_UDP)
 		return flow->header_len + sizeof(struct udphdr) + skb->gso_size;
 	tcp = packet_at(skb, offset + sizeof(struct iphdr), sizeof(*tcp));

@@ -136,14 +136,15 @@ TEST_F(Attached, ReadsHeadersThatLieScattered) {
   }
 }
 
-// BPF_PROG_TEST_RUN refuses a frame that ends with its Ethernet header.
-TEST_F(Attached, SurvivesNothingBehindTheEthernetHeader) {
-  const Frame from_pod = cut(from_pod_a(udp(kPodA, kPodB)), kEthLen);
-  EXPECT_THAT(send(pod_a, from_pod), ElementsAre(Count{MERINO_MALFORMED, 1, kEthLen}));
-  const Frame arp_frame = cut(arp(kPodAMac, kPodA, kGateway), kEthLen);
-  EXPECT_THAT(send(pod_a, arp_frame), ElementsAre(Count{MERINO_MALFORMED, 1, kEthLen}));
-  const Frame from_wire = cut(tunnelled(udp(kPodAtPeer2, kPodA)), kEthLen);
-  EXPECT_THAT(send(wire, from_wire), ElementsAre(Count{MERINO_NOT_TUNNEL, 1, kEthLen}));
+// BPF_PROG_TEST_RUN refuses frames without a whole IP header.
+TEST_F(Attached, SurvivesFramesShorterThanAnIpHeader) {
+  PacketSocket host(topology.node(), "merino0");
+  for (size_t len = kEthLen; len < kEthLen + kIpLen; ++len) {
+    EXPECT_THAT(send(pod_a, cut(from_pod_a(udp(kPodA, kPodB)), len)), ElementsAre(Count{MERINO_MALFORMED, 1, len}));
+    EXPECT_THAT(send(pod_a, cut(arp(kPodAMac, kPodA, kGateway), len)), ElementsAre(Count{MERINO_MALFORMED, 1, len}));
+    EXPECT_THAT(send(wire, cut(tunnelled(udp(kPodAtPeer2, kPodA)), len)), ElementsAre(Count{MERINO_NOT_TUNNEL, 1, len}));
+    EXPECT_THAT(send(host, cut(ethernet(kVtep2Mac, kVtepMac, udp(kNode, kPodAtPeer2)), len)), ElementsAre(Count{MERINO_MALFORMED, 1, len}));
+  }
 }
 
 // The stack takes a tag of VLAN 0 (a priority tag) off and goes on as if there were none, two of them as well: what is in such a frame has

@@ -11,11 +11,7 @@ std::vector<Case> delivery() {
       {"larger than the MTU, to a pod of this node", MERINO_LOCAL, MERINO_MTU, from_pod_a(udp_of(kPodA, kPodB, kPodMtu + 1))},
       {"no payload", MERINO_LOCAL, MERINO_MALFORMED, from_pod_a(udp(kPodA, kPodB, 0))},
       {"padded by Ethernet", MERINO_LOCAL, MERINO_MALFORMED,
-       [] {
-         Frame frame = from_pod_a(udp(kPodA, kPodB, 1));
-         frame.resize(60);
-         return frame;
-       }()},
+       with_trailer(from_pod_a(udp(kPodA, kPodB, 1)))},
       {"UDP to a peer's pod", MERINO_ENCAP, MERINO_NO_ROUTE, from_pod_a(udp(kPodA, kPodAtPeer2))},
       {"TCP to a peer's pod", MERINO_ENCAP, MERINO_PROTOCOL, from_pod_a(tcp(kPodA, kPodAtPeer2))},
       {"marked as having met congestion", MERINO_ENCAP, MERINO_ECN,
@@ -71,6 +67,8 @@ std::vector<Case> sizes() {
   return {
       {"exactly the MTU", MERINO_ENCAP, MERINO_MTU, from_pod_a(udp_of(kPodA, kPodAtPeer2, kPodMtu))},
       {"one byte over the MTU", MERINO_MTU, MERINO_ENCAP, from_pod_a(udp_of(kPodA, kPodAtPeer2, kPodMtu + 1))},
+      {"over the MTU with the bytes behind it", MERINO_MTU, MERINO_ENCAP, with_trailer(from_pod_a(udp_of(kPodA, kPodAtPeer2, kPodMtu)))},
+      {"bytes behind a small packet", MERINO_ENCAP, MERINO_MTU, with_trailer(from_pod_a(udp(kPodA, kPodAtPeer2)))},
       {"TCP, exactly the MTU", MERINO_ENCAP, MERINO_MTU, from_pod_a(tcp_of(kPodA, kPodAtPeer2, kPodMtu))},
       {"TCP, one byte over the MTU", MERINO_MTU, MERINO_ENCAP, from_pod_a(tcp_of(kPodA, kPodAtPeer2, kPodMtu + 1))},
       {"TCP segments of exactly the MTU", MERINO_HELPER, MERINO_MTU, from_pod_a(tcp(kPodA, kPodAtPeer2, 3000)), {.gso_size = 1410}},

@@ -47,6 +47,12 @@ std::vector<Case> outer_headers() {
       {"the outer length is beyond the frame's end", MERINO_MALFORMED, MERINO_DECAP,
        with_number(frame, kEthLen + 2, static_cast<uint16_t>(frame.size() - kEthLen + 1))},
       {"the outer length is shorter than the tunnel headers", MERINO_MALFORMED, MERINO_DECAP, with_number(frame, kEthLen + 2, 49)},
+      {"bytes behind the outer packet", MERINO_NOT_TUNNEL, MERINO_DECAP, with_trailer(frame)},
+      {"bytes behind the outer packet, which is broken as well", MERINO_MALFORMED, MERINO_NOT_TUNNEL,
+       with_trailer(with_number(frame, kEthLen + 2, 49))},
+      {"the UDP length is shorter", MERINO_NOT_TUNNEL, MERINO_DECAP, with_number(frame, kEthLen + 24, number_at(frame, kEthLen + 24) - 1)},
+      {"the UDP length is longer", MERINO_NOT_TUNNEL, MERINO_DECAP, with_number(frame, kEthLen + 24, number_at(frame, kEthLen + 24) + 1)},
+      {"bytes behind the inner packet", MERINO_DECAP, MERINO_NOT_TUNNEL, tunnelled(with_trailer(inner_frame(to_pod_a())))},
       {"nothing behind the UDP header", MERINO_MALFORMED, MERINO_DECAP,
        wire(with(udp_ports(kPeer2, kNode, 50000, kTunnelPort), [](auto& ip) { ip.inner_pdu(Tins::UDP(kTunnelPort, 50000)); }))},
   };

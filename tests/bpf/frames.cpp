@@ -100,12 +100,17 @@ Frame cut(Frame frame, size_t len) {
   return frame;
 }
 
+Frame with_trailer(Frame frame) {
+  frame.insert(frame.end(), 18, 0);
+  return frame;
+}
+
 uint16_t number_at(const Frame& frame, size_t offset) {
   return static_cast<uint16_t>(static_cast<unsigned>(frame.at(offset)) << 8U | frame.at(offset + 1));
 }
 
-Frame with_number(const Frame& frame, size_t offset, uint16_t number) {
-  return patched(frame, offset, {static_cast<uint8_t>(number >> 8U), static_cast<uint8_t>(number)});
+Frame with_number(const Frame& frame, size_t offset, int number) {
+  return patched(frame, offset, {static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)});
 }
 
 Frame with_vlan(const Frame& frame, uint16_t tci) {

@@ -80,9 +80,11 @@ Frame arp(const std::string& sender_mac, const std::string& sender_ip, const std
 // `bytes` written at `offset`.
 Frame patched(Frame frame, size_t offset, const std::vector<uint8_t>& bytes);
 Frame cut(Frame frame, size_t len);
+// The frame with bytes behind its packet, as Ethernet's padding is.
+Frame with_trailer(Frame frame);
 // A 16-bit number in network order.
 uint16_t number_at(const Frame& frame, size_t offset);
-Frame with_number(const Frame& frame, size_t offset, uint16_t number);
+Frame with_number(const Frame& frame, size_t offset, int number);
 // The frame with an 802.1Q tag in its bytes.
 Frame with_vlan(const Frame& frame, uint16_t tci);
 // RFC 791: zero over a header whose checksum is right.
