@@ -10,7 +10,6 @@ namespace merino {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 class Routes : public NetlinkTest {
  protected:
@@ -22,8 +21,8 @@ class Routes : public NetlinkTest {
     }
     run_ip("addr add 192.0.2.1/24 dev d0");
     run_ip("addr add fd00::1/64 dev d0 nodad");
-    d0_ = index_of("d0");
-    d1_ = index_of("d1");
+    d0 = index_of("d0");
+    d1 = index_of("d1");
   }
   Route on_link(const char* destination, unsigned link_index) {
     Route route;
@@ -48,27 +47,27 @@ class Routes : public NetlinkTest {
     EXPECT_EQ(std::ranges::count(all, route.destination, &Route::destination), 1) << name;
     EXPECT_EQ(std::ranges::count(all, route), 1) << name;
   }
-  unsigned d0_ = 0;
-  unsigned d1_ = 0;
+  unsigned d0 = 0;
+  unsigned d1 = 0;
 };
 
 TEST_F(Routes, EveryShapeIsSetOnce) {
-  expect_set(on_link("10.244.0.0/16", d0_));
-  expect_set(on_link("10.244.1.5/32", d0_));
-  expect_set(on_link("0.0.0.0/1", d1_));
-  expect_set(via("10.245.0.0/16", "192.0.2.2", d0_));
-  expect_set(via("0.0.0.0/0", "192.0.2.2", d0_));
-  expect_set(on_link("fd10::/48", d0_));
-  expect_set(on_link("fd10::5/128", d0_));
-  expect_set(via("fd11::/48", "fd00::2", d0_));
-  expect_set(via("::/0", "fd00::2", d0_));
+  expect_set(on_link("10.244.0.0/16", d0));
+  expect_set(on_link("10.244.1.5/32", d0));
+  expect_set(on_link("0.0.0.0/1", d1));
+  expect_set(via("10.245.0.0/16", "192.0.2.2", d0));
+  expect_set(via("0.0.0.0/0", "192.0.2.2", d0));
+  expect_set(on_link("fd10::/48", d0));
+  expect_set(on_link("fd10::5/128", d0));
+  expect_set(via("fd11::/48", "fd00::2", d0));
+  expect_set(via("::/0", "fd00::2", d0));
   EXPECT_THAT(run_ip("route"), HasSubstr("10.244.1.5 dev d0 proto static scope link"));
   EXPECT_THAT(run_ip("route"), HasSubstr("default via 192.0.2.2 dev d0 proto static"));
   EXPECT_THAT(run_ip("-6 route"), HasSubstr("fd10::5 dev d0 proto static metric 1024"));
 }
 
 TEST_F(Routes, SourceAndMtu) {
-  Route route = via("10.245.0.0/16", "192.0.2.2", d0_);
+  Route route = via("10.245.0.0/16", "192.0.2.2", d0);
   route.source = ip("192.0.2.1");
   route.mtu = 1400;
   expect_set(route);
@@ -81,13 +80,13 @@ TEST_F(Routes, SourceAndMtu) {
 }
 
 TEST_F(Routes, HostBitsOfTheDestinationAreCleared) {
-  EXPECT_TRUE(must(netlink().ensure_route(on_link("10.244.1.5/16", d0_))));
-  EXPECT_FALSE(must(netlink().ensure_route(on_link("10.244.0.0/16", d0_))));
+  EXPECT_TRUE(must(netlink().ensure_route(on_link("10.244.1.5/16", d0))));
+  EXPECT_FALSE(must(netlink().ensure_route(on_link("10.244.0.0/16", d0))));
 }
 
 TEST_F(Routes, OtherRoutesByHandArePutRight) {
   for (const char* destination : {"10.244.0.0/16", "10.244.1.5/32", "0.0.0.0/0"}) {
-    const Route wanted = on_link(destination, d0_);
+    const Route wanted = on_link(destination, d0);
     for (const char* by_hand : {"dev d1", "via 192.0.2.9 dev d0", "dev d0 src 192.0.2.1", "dev d0 mtu 1000"}) {
       must(netlink().ensure_route(wanted));
       run_ip(std::string("route replace ") + destination + " " + by_hand);
@@ -104,7 +103,7 @@ TEST_F(Routes, OtherRoutesByHandArePutRight) {
 
 TEST_F(Routes, OtherIpv6RoutesByHandArePutRight) {
   for (const char* destination : {"fd10::/48", "fd10::5/128", "::/0"}) {
-    const Route wanted = on_link(destination, d0_);
+    const Route wanted = on_link(destination, d0);
     for (const char* by_hand : {"dev d1", "via fd00::9 dev d0", "dev d0 src fd00::1", "dev d0 mtu 1300"}) {
       must(netlink().ensure_route(wanted));
       run_ip(std::string("-6 route replace ") + destination + " " + by_hand);
@@ -117,15 +116,15 @@ TEST_F(Routes, OtherIpv6RoutesByHandArePutRight) {
 
 TEST_F(Routes, SeveralNextHopsAreReplaced) {
   run_ip("route add 10.244.0.0/16 nexthop via 192.0.2.8 nexthop via 192.0.2.9");
-  expect_set(on_link("10.244.0.0/16", d0_));
+  expect_set(on_link("10.244.0.0/16", d0));
 }
 
 TEST_F(Routes, ARouteInFrontOfTheWantedOneGoes) {
   for (const char* destination : {"10.244.0.0/16", "10.244.1.5/32"}) {
-    must(netlink().ensure_route(on_link(destination, d0_)));
+    must(netlink().ensure_route(on_link(destination, d0)));
     run_ip(std::string("route prepend ") + destination + " dev d1 scope link");
     run_ip(std::string("route prepend ") + destination + " via 192.0.2.9 dev d0");
-    expect_set(on_link(destination, d0_));
+    expect_set(on_link(destination, d0));
   }
 }
 
@@ -133,8 +132,8 @@ TEST_F(Routes, LongerPrefixesAndOtherMetricsAndTablesStay) {
   run_ip("route add 10.244.0.0/24 dev d1");
   run_ip("route add 10.244.0.0/16 dev d1 metric 50");
   run_ip("route add 10.244.0.0/16 dev d1 table 100");
-  EXPECT_TRUE(must(netlink().ensure_route(on_link("10.244.0.0/16", d0_))));
-  EXPECT_FALSE(must(netlink().ensure_route(on_link("10.244.0.0/16", d0_))));
+  EXPECT_TRUE(must(netlink().ensure_route(on_link("10.244.0.0/16", d0))));
+  EXPECT_FALSE(must(netlink().ensure_route(on_link("10.244.0.0/16", d0))));
   const std::string shown = run_ip("route");
   EXPECT_THAT(shown, HasSubstr("10.244.0.0/24 dev d1"));
   EXPECT_THAT(shown, HasSubstr("10.244.0.0/16 dev d1 scope link metric 50"));
@@ -144,26 +143,26 @@ TEST_F(Routes, LongerPrefixesAndOtherMetricsAndTablesStay) {
 TEST_F(Routes, ATableThatIsAskedFirstDoesNotHideTheRoute) {
   run_ip("route add 10.244.1.5/32 dev d1 table 100");
   run_ip("rule add pref 10 lookup 100");
-  expect_set(on_link("10.244.1.5/32", d0_));
+  expect_set(on_link("10.244.1.5/32", d0));
 }
 
 TEST_F(Routes, ALocalAddressDoesNotHideTheRoute) {
   run_ip("addr add 10.244.0.0/32 dev d1");
-  expect_set(on_link("10.244.0.0/16", d1_));
+  expect_set(on_link("10.244.0.0/16", d1));
 }
 
 TEST_F(Routes, RefusalsSayWhatAndWhy) {
-  const Error unreachable = error_of(netlink().ensure_route(via("10.244.0.0/16", "203.0.113.1", d0_)));
+  const Error unreachable = error_of(netlink().ensure_route(via("10.244.0.0/16", "203.0.113.1", d0)));
   EXPECT_EQ(unreachable.sys_errno, ENETUNREACH);
   EXPECT_THAT(unreachable.message(), HasSubstr("set route 10.244.0.0/16"));
   EXPECT_THAT(unreachable.message(), HasSubstr("Nexthop has invalid gateway"));
   EXPECT_EQ(error_of(netlink().ensure_route(on_link("10.244.0.0/16", 4711))).kind, ErrorKind::not_found);
   run_ip("link set d1 down");
-  EXPECT_EQ(error_of(netlink().ensure_route(on_link("10.244.0.0/16", d1_))).sys_errno, ENETDOWN);
+  EXPECT_EQ(error_of(netlink().ensure_route(on_link("10.244.0.0/16", d1))).sys_errno, ENETDOWN);
 }
 
 TEST_F(Routes, RemovedOnceOrTwice) {
-  for (const Route& route : {on_link("10.244.1.5/32", d0_), via("0.0.0.0/0", "192.0.2.2", d0_), on_link("fd10::/48", d0_)}) {
+  for (const Route& route : {on_link("10.244.1.5/32", d0), via("0.0.0.0/0", "192.0.2.2", d0), on_link("fd10::/48", d0)}) {
     must(netlink().ensure_route(route));
     must(netlink().remove_route(route));
     const auto all = must(netlink().routes(route.destination.family()));
@@ -175,7 +174,7 @@ TEST_F(Routes, RemovedOnceOrTwice) {
 
 TEST_F(Routes, RemovingLeavesTheRouteOfAnotherInterface) {
   run_ip("route add 10.244.1.5/32 dev d1");
-  must(netlink().remove_route(on_link("10.244.1.5/32", d0_)));
+  must(netlink().remove_route(on_link("10.244.1.5/32", d0)));
   EXPECT_THAT(run_ip("route"), HasSubstr("10.244.1.5 dev d1"));
 }
 
@@ -196,14 +195,14 @@ TEST_F(Routes, ListOfManyIsComplete) {
 TEST_F(Routes, WhatTheKernelWouldUse) {
   run_ip("route add default via 192.0.2.254 dev d0");
   const Route far = must(netlink().route_to(ip("203.0.113.1")));
-  EXPECT_EQ(far.link_index, d0_);
+  EXPECT_EQ(far.link_index, d0);
   EXPECT_EQ(far.gateway, ip("192.0.2.254"));
   EXPECT_EQ(far.source, ip("192.0.2.1"));
   const Route near = must(netlink().route_to(ip("192.0.2.77")));
-  EXPECT_EQ(near.link_index, d0_);
+  EXPECT_EQ(near.link_index, d0);
   EXPECT_FALSE(near.gateway);
   const Route six = must(netlink().route_to(ip("fd00::77")));
-  EXPECT_EQ(six.link_index, d0_);
+  EXPECT_EQ(six.link_index, d0);
   EXPECT_EQ(six.source, ip("fd00::1"));
   EXPECT_EQ(must(netlink().route_to(ip("192.0.2.1"))).link_index, 1U);  // itself
 }

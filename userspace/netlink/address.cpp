@@ -81,8 +81,7 @@ Result<bool> Netlink::ensure_address(unsigned link_index, const Prefix& prefix, 
 Status Netlink::remove_address(unsigned link_index, const Prefix& prefix) {
   Request request(RTM_DELADDR, NLM_F_ACK, address_header(link_index, prefix));
   request.put(IFA_LOCAL, prefix.address()).put(IFA_ADDRESS, prefix.address());
-  auto removed =
-      exchange(socket_.get(), request, fmt::format("remove address {} from interface {}", prefix.to_string(), link_index));
+  auto removed = exchange(socket_.get(), request, fmt::format("remove address {} from interface {}", prefix.to_string(), link_index));
   if (!removed && (removed.error().sys_errno == EADDRNOTAVAIL || removed.error().sys_errno == ENODEV)) return ok();
   return removed;
 }

@@ -30,7 +30,7 @@ Result<NetlinkEvents> NetlinkEvents::open() {
 Result<bool> NetlinkEvents::drain() {
   bool any = false;
   for (;;) {
-    std::array<char, 64> start;  // what it says does not matter; the rest of the message is dropped
+    std::array<char, 64> start{};  // what it says does not matter; the rest of the message is dropped
     if (recv(fd_.get(), start.data(), start.size(), 0) >= 0 || errno == ENOBUFS) {
       any = true;
     } else if (errno == EAGAIN) {

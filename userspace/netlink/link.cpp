@@ -61,7 +61,7 @@ Request change_link(unsigned index, unsigned flags, unsigned mask) {
   ifinfomsg header = link_header(index);
   header.ifi_flags = flags;
   header.ifi_change = mask;
-  return Request(RTM_SETLINK, NLM_F_ACK, header);
+  return {RTM_SETLINK, NLM_F_ACK, header};
 }
 
 Status check_link_name(const std::string& name) {

@@ -19,6 +19,8 @@ class NamespaceGuard {
   static Result<NamespaceGuard> enter(int netns_fd);
   NamespaceGuard(NamespaceGuard&&) noexcept = default;
   NamespaceGuard& operator=(NamespaceGuard&&) = delete;
+  NamespaceGuard(const NamespaceGuard&) = delete;
+  NamespaceGuard& operator=(const NamespaceGuard&) = delete;
   ~NamespaceGuard();
 
  private:

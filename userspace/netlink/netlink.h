@@ -29,7 +29,7 @@ struct Link {
   std::string kind;  // "vxlan", "veth", "bridge", ...; empty for plain devices
   MacAddress mac;
   int mtu = 0;
-  unsigned flags = 0;     // IFF_*
+  unsigned flags = 0;       // IFF_*
   unsigned peer_index = 0;  // IFLA_LINK: the veth's other end, a VLAN's parent
   unsigned master_index = 0;
   bool ethernet = false;  // ARPHRD_ETHER
@@ -50,8 +50,8 @@ struct Route {
   std::optional<IpAddress> gateway;  // of the destination's family; none: on-link
   std::optional<IpAddress> source;   // preferred source
   unsigned link_index = 0;           // 0: several next hops
-  uint8_t scope = 0;  // RT_SCOPE_UNIVERSE with a gateway, RT_SCOPE_LINK without
-  int mtu = 0;        // 0: the device's
+  uint8_t scope = 0;                 // RT_SCOPE_UNIVERSE with a gateway, RT_SCOPE_LINK without
+  int mtu = 0;                       // 0: the device's
 
   bool operator==(const Route&) const = default;
 };
@@ -78,6 +78,8 @@ class Netlink {
   static Result<Netlink> open();
   Netlink(Netlink&&) noexcept;
   Netlink& operator=(Netlink&&) noexcept;
+  Netlink(const Netlink&) = delete;
+  Netlink& operator=(const Netlink&) = delete;
   ~Netlink();
 
   // --- links
@@ -88,7 +90,10 @@ class Netlink {
   // The external-mode (collect metadata), NOARP VXLAN device with this port, MAC and MTU, and up. A device of that name which is
   // something else, or has another port or mode, is deleted and made anew; another MAC or MTU is set in place.
   // exists (with the remedy) when another VXLAN device, named in the text, or a process holds the UDP port: then nothing is changed.
-  struct VxlanResult { unsigned index; bool changed; };
+  struct VxlanResult {
+    unsigned index;
+    bool changed;
+  };
   Result<VxlanResult> ensure_vxlan(const VxlanSpec& spec);
   // Makes a veth pair whose pod side is born in the namespace behind `netns_fd` with its final name and MAC; both down. exists if a
   // name is taken (the text says which and where).
@@ -116,7 +121,9 @@ class Netlink {
   Result<bool> ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac);  // NUD_PERMANENT
 
  private:
-  struct SocketCloser { void operator()(nl_sock* socket) const; };
+  struct SocketCloser {
+    void operator()(nl_sock* socket) const;
+  };
   explicit Netlink(nl_sock* socket);
   std::unique_ptr<nl_sock, SocketCloser> socket_;
 };

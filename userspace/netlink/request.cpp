@@ -122,10 +122,10 @@ Status exchange(nl_sock* socket, Request& request, std::string_view what, const 
   nl_complete_msg(socket, request.message());
   if (send(nl_socket_get_fd(socket), &sent, sent.nlmsg_len, 0) < 0) return fail_errno(errno, "{}: send to the kernel", what);
 
-  alignas(nlmsghdr) std::array<char, kReceiveSize> buffer;
+  const auto buffer = std::make_unique_for_overwrite<char[]>(kReceiveSize);
   for (;;) {
-    int left = static_cast<int>(TRY(receive(socket, buffer.data(), buffer.size(), what)));
-    for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data()); nlmsg_ok(message, left); message = nlmsg_next(message, &left)) {
+    int left = static_cast<int>(TRY(receive(socket, buffer.get(), kReceiveSize, what)));
+    for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.get()); nlmsg_ok(message, left); message = nlmsg_next(message, &left)) {
       if (message->nlmsg_seq != sent.nlmsg_seq) continue;  // left over from an exchange that failed half-way
       if (message->nlmsg_type == NLMSG_ERROR) return final_status(*message, what);
       if (on_message) on_message(*message);

@@ -66,8 +66,8 @@ Result<std::vector<FoundRoute>> list_routes(nl_sock* socket, Family family, unsi
   if (link_index != 0) request.put(RTA_OIF, link_index);
   return dump<FoundRoute>(socket, request, "list routes", [&](const nlmsghdr& message) {
     auto found = parse_route(message);
-    const bool wanted = found && found->table == RT_TABLE_MAIN && found->type == RTN_UNICAST &&
-                        (link_index == 0 || found->route.link_index == link_index);
+    const bool wanted =
+        found && found->table == RT_TABLE_MAIN && found->type == RTN_UNICAST && (link_index == 0 || found->route.link_index == link_index);
     return wanted ? found : std::nullopt;
   });
 }
@@ -84,8 +84,7 @@ Result<std::optional<FoundRoute>> look_up(nl_sock* socket, const IpAddress& addr
 }
 
 bool is_exactly(const FoundRoute& found, const Route& route) {
-  return found.type == RTN_UNICAST && found.tos == 0 && found.metric == default_metric(route.destination.family()) &&
-         found.route == route;
+  return found.type == RTN_UNICAST && found.tos == 0 && found.metric == default_metric(route.destination.family()) && found.route == route;
 }
 
 // Asks for the entry that the destination's first address matches: one question whatever the size of the table. Only where that is
@@ -135,31 +134,31 @@ Status delete_first(nl_sock* socket, const Prefix& destination) {
 
 Result<std::vector<Route>> Netlink::routes(Family family) {
   std::vector<Route> routes;
-  for (FoundRoute& found : TRY(list_routes(socket_.get(), family, 0))) routes.push_back(std::move(found.route));
+  for (const FoundRoute& found : TRY(list_routes(socket_.get(), family, 0))) routes.push_back(found.route);
   return routes;
 }
 
-Result<bool> Netlink::ensure_route(const Route& wanted) {
-  const Route route = normalized(wanted);
-  if (TRY(is_present(socket_.get(), route))) return false;
-  auto replaced = replace_route(socket_.get(), route);
+Result<bool> Netlink::ensure_route(const Route& route) {
+  const Route wanted = normalized(route);
+  if (TRY(is_present(socket_.get(), wanted))) return false;
+  auto replaced = replace_route(socket_.get(), wanted);
   // IPv4 replaces the first of several routes with one metric, and refuses if the wanted one stands behind it.
   for (int hidden = 0; !replaced && replaced.error().sys_errno == EEXIST && hidden < 16; ++hidden) {
-    TRY(delete_first(socket_.get(), route.destination));
-    replaced = replace_route(socket_.get(), route);
+    TRY(delete_first(socket_.get(), wanted.destination));
+    replaced = replace_route(socket_.get(), wanted);
   }
   TRY(std::move(replaced));
   return true;
 }
 
-Status Netlink::remove_route(const Route& wanted) {
-  const Route route = normalized(wanted);
-  rtmsg header = route_header(route.destination);
+Status Netlink::remove_route(const Route& route) {
+  const Route wanted = normalized(route);
+  rtmsg header = route_header(wanted.destination);
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_scope = RT_SCOPE_NOWHERE;  // any
-  Request request = route_request(RTM_DELROUTE, NLM_F_ACK, header, route);
-  auto removed = exchange(socket_.get(), request,
-                          fmt::format("delete route {} on interface {}", route.destination.to_string(), route.link_index));
+  Request request = route_request(RTM_DELROUTE, NLM_F_ACK, header, wanted);
+  auto removed =
+      exchange(socket_.get(), request, fmt::format("delete route {} on interface {}", wanted.destination.to_string(), wanted.link_index));
   if (!removed && (removed.error().sys_errno == ESRCH || removed.error().sys_errno == ENODEV)) return ok();
   return removed;
 }

@@ -41,7 +41,7 @@ Result<std::string> read_setting(const std::string& path) {
     if (code == ENOENT) error.value().kind = ErrorKind::not_found;
     return error;
   }
-  std::array<char, 4096> text;
+  std::array<char, 4096> text{};
   const ssize_t length = read(file.get(), text.data(), text.size());
   if (length < 0) return fail_errno(errno, "read {}", path);
   return std::string(text.data(), static_cast<size_t>(length));

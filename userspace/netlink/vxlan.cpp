@@ -10,9 +10,9 @@ namespace {
 
 struct VxlanDevice {
   Link link;
-  uint16_t port = 0;        // host order
-  bool external = false;    // collect metadata
-  bool plain = true;        // none of the modes and extensions that change what is received
+  uint16_t port = 0;      // host order
+  bool external = false;  // collect metadata
+  bool plain = true;      // none of the modes and extensions that change what is received
   bool learning = false;
   bool makes_link_local = false;  // the kernel gives it an fe80:: address when it comes up
 };
@@ -38,8 +38,7 @@ bool is_our_tunnel(const VxlanDevice& device, const VxlanSpec& spec) {
 
 Result<std::optional<VxlanDevice>> find_device(nl_sock* socket, const std::string& name) {
   std::optional<VxlanDevice> device;
-  TRY(get_link(socket, name, 0,
-               [&](const ifinfomsg& header, const Attributes& attributes) { device = parse_vxlan(header, attributes); }));
+  TRY(get_link(socket, name, 0, [&](const ifinfomsg& header, const Attributes& attributes) { device = parse_vxlan(header, attributes); }));
   if (device && device->link.name != name) {
     return with_remedy(fail(ErrorKind::exists, "make VXLAN device {}: it is an alternative name of {}", name, device->link.name),
                        fmt::format("ip link property del dev {} altname {}", device->link.name, name));
@@ -65,9 +64,9 @@ Result<std::optional<VxlanDevice>> port_holder(nl_sock* socket, const VxlanSpec&
 
 tl::unexpected<Error> port_taken(const VxlanSpec& spec, const std::optional<VxlanDevice>& holder) {
   if (!holder) {
-    return with_remedy(fail(ErrorKind::exists, "make VXLAN device {}: a process or another namespace's device holds UDP port {}",
-                            spec.name, spec.port),
-                       fmt::format("find it by `ss -lunp sport = :{}` and stop it, or choose another Port", spec.port));
+    return with_remedy(
+        fail(ErrorKind::exists, "make VXLAN device {}: a process or another namespace's device holds UDP port {}", spec.name, spec.port),
+        fmt::format("find it by `ss -lunp sport = :{}` and stop it, or choose another Port", spec.port));
   }
   return with_remedy(fail(ErrorKind::exists, "make VXLAN device {}: {} holds UDP port {}", spec.name, holder->link.name, spec.port),
                      fmt::format("stop what made it and `ip link delete {}`, or choose another Port", holder->link.name));
@@ -99,25 +98,20 @@ Status create_device(nl_sock* socket, const VxlanSpec& spec) {
   return exchange(socket, request, fmt::format("make VXLAN device {}", spec.name));
 }
 
-// Best effort: without IPv6 in the kernel there is nothing to turn off.
-void stop_link_local(nl_sock* socket, const Link& link) {
+// Best effort: the device works with such an address too. True if it was turned off.
+bool stop_link_local(nl_sock* socket, const Link& link) {
   Request request = change_link(link.index);
-  request.nest(IFLA_AF_SPEC, [&] {
-    request.nest(AF_INET6, [&] { request.put(IFLA_INET6_ADDR_GEN_MODE, uint8_t{IN6_ADDR_GEN_MODE_NONE}); });
-  });
-  (void)exchange(socket, request, fmt::format("keep IPv6 link-local addresses off {}", link.name));
+  request.nest(IFLA_AF_SPEC,
+               [&] { request.nest(AF_INET6, [&] { request.put(IFLA_INET6_ADDR_GEN_MODE, uint8_t{IN6_ADDR_GEN_MODE_NONE}); }); });
+  return exchange(socket, request, fmt::format("keep IPv6 link-local addresses off {}", link.name)).has_value();
 }
 
 // Brings MAC, MTU and flags of an existing device to the spec; true if something differed.
 Result<bool> correct_device(nl_sock* socket, const VxlanDevice& device, const VxlanSpec& spec) {
   const Link& link = device.link;
   constexpr unsigned kFlags = IFF_UP | IFF_NOARP;
-  const bool same_flags = (link.flags & kFlags) == kFlags;
-  const bool same = same_flags && link.mac == spec.mac && link.mtu == spec.mtu;
-  if (same && !device.makes_link_local) return false;
-
-  if (device.makes_link_local) stop_link_local(socket, link);
-  if (same) return true;
+  const bool stopped = device.makes_link_local && stop_link_local(socket, link);
+  if ((link.flags & kFlags) == kFlags && link.mac == spec.mac && link.mtu == spec.mtu) return stopped;
   Request request = change_link(link.index, kFlags, kFlags);
   if (link.mac != spec.mac) request.put(IFLA_ADDRESS, spec.mac);
   if (link.mtu != spec.mtu) request.put(IFLA_MTU, spec.mtu);
