@@ -25,7 +25,7 @@ class Holder {
 
 struct PodOptions {
   std::string runtime_config = "{}";  // capability arguments by name: {"portMappings": [...]}
-  std::string conflist;               // empty: the machine's own
+  std::string conflist{};             // empty: the machine's own
 };
 
 class Machine;

@@ -76,7 +76,7 @@ std::string Node::conflist() const {
 }
 
 void Node::explain() const {
-  const Output output = run("ip -br addr; ip route; nft list ruleset 2>/dev/null | head -150");
+  const Output output = run("ip -br addr; ip route; nft list ruleset 2>/dev/null | head -60");
   fmt::print(stderr, "--- {}: merinod's log\n{}\n--- {}: state\n{}{}--- {}: counters\n{}", name(), agent_.log(), name(), output.out, output.err, name(),
              counters().to_string());
 }

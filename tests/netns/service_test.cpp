@@ -1,0 +1,152 @@
+// What the host translates must work, many times over, while plain pod traffic goes the fast way beside it: services as kube-proxy makes
+// them, host ports by the portmap plugin, masquerade. All of it with the FORWARD policy ACCEPT and DROP.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "lab/kube_proxy.h"
+#include "lab/lab.h"
+#include "lab/traffic.h"
+
+namespace merino::lab {
+namespace {
+
+constexpr int kBackendPort = 8080;
+constexpr const char* kClusterIp = "10.96.0.10";
+constexpr int kServicePort = 80;
+constexpr int kNodePort = 30080;
+
+enum class Forward { accept, drop };
+
+void PrintTo(Forward policy, std::ostream* out) { *out << (policy == Forward::accept ? "ACCEPT" : "DROP"); }
+
+// Two nodes, a client and a backend on each, an outside host, and services of each kind.
+class Services : public testing::TestWithParam<Forward> {
+ protected:
+  void SetUp() override {
+    lab_.wait_ready();
+    client_ = &a_.add_pod("client");
+    local_ = &a_.add_pod("local");
+    remote_ = &b_.add_pod("remote");
+    for (const Pod* pod : {client_, local_, remote_}) servers_.emplace_back(*pod, kBackendPort);
+  }
+
+  [[nodiscard]] static std::string backend(const Pod& pod) { return fmt::format("{}:{}", pod.address(), kBackendPort); }
+
+  // One TCP and one UDP service at the same address and ports, on both nodes.
+  void install(const std::vector<std::string>& backends) const {
+    for (const Node* node : {&a_, &b_}) {
+      install_kube_proxy(*node, {{"WEB", "tcp", kClusterIp, kServicePort, backends, kNodePort},
+                                 {"DNS", "udp", kClusterIp, kServicePort, backends, kNodePort}});
+    }
+  }
+
+  // Many connections, some bulk, and UDP in one datagram and in fragments; `seen_as` is what the backend sees ("": anything).
+  static void expect_service(const Place& from, const std::string& target, const std::string& seen_as = "") {
+    SCOPED_TRACE(from.name() + " to " + target);
+    for (const char* kind : {"tcp --connections 30 --up 3000 --down 3000 --to ", "tcp --up 3000000 --down 3000000 --to ",
+                             "udp --sockets 20 --payload 200 --count 2 --to ", "udp --payload 4000 --count 3 --to "}) {
+      const TrafficResult result = traffic(from, kind + target);
+      EXPECT_TRUE(result.ok) << kind << target << "\n" << result.line;
+      if (!seen_as.empty() && !result.seen_as.empty()) {
+        EXPECT_EQ(result.seen_as, seen_as) << kind;
+      }
+    }
+  }
+
+  // Pods by their own addresses go the fast way, also now that there are rules and translated flows.
+  void expect_fast_beside() const {
+    const Counters before = a_.counters();
+    for (const Pod* to : {local_, remote_}) {
+      const TrafficResult result = traffic(*client_, "tcp --connections 5 --up 100000 --down 100000 --to " + backend(*to));
+      EXPECT_TRUE(result.ok) << result.line;
+    }
+    const Counters counted = a_.counters() - before;
+    EXPECT_GT(counted[MERINO_LOCAL], 50U) << counted.to_string();
+    EXPECT_GT(counted[MERINO_ENCAP], 20U) << counted.to_string();
+    EXPECT_GT(counted.sum({MERINO_DECAP, MERINO_TUNNEL}), 20U) << counted.to_string();
+    EXPECT_EQ(counted[MERINO_TRANSLATED] + counted[MERINO_NO_ROUTE] + counted.dropped(), 0U) << counted.to_string();
+  }
+
+  [[nodiscard]] static std::string cluster_ip() { return fmt::format("{}:{}", kClusterIp, kServicePort); }
+
+  Lab lab_;
+  NodeOptions options_{.before_start = GetParam() == Forward::drop ? "iptables -P FORWARD DROP" : ""};
+  Node& a_ = lab_.add_node("a", options_);
+  Node& b_ = lab_.add_node("b", options_);
+  Pod* client_ = nullptr;
+  Pod* local_ = nullptr;
+  Pod* remote_ = nullptr;
+  std::vector<TrafficServer> servers_;
+};
+
+INSTANTIATE_TEST_SUITE_P(ForwardPolicy, Services, testing::Values(Forward::accept, Forward::drop),
+                         [](const auto& value) { return value.param == Forward::accept ? "Accept" : "Drop"; });
+
+TEST_P(Services, ClusterIpWithRemoteBackend) {
+  install({backend(*remote_)});
+  expect_service(*client_, cluster_ip(), client_->address());
+  EXPECT_GT(a_.counters()[MERINO_TRANSLATED], 0U) << "the answers look like plain pod traffic and are not";
+  expect_service(a_, cluster_ip());
+  expect_fast_beside();
+}
+
+TEST_P(Services, ClusterIpWithLocalBackend) {
+  install({backend(*local_)});
+  expect_service(*client_, cluster_ip(), client_->address());
+  expect_service(a_, cluster_ip());
+  expect_fast_beside();
+}
+
+TEST_P(Services, ClusterIpWithItselfAsBackend) {
+  install({backend(*client_)});
+  expect_service(*client_, cluster_ip());
+  expect_fast_beside();
+}
+
+TEST_P(Services, ClusterIpWithSeveralBackends) {
+  install({backend(*client_), backend(*local_), backend(*remote_)});
+  expect_service(*client_, cluster_ip());
+  expect_service(a_, cluster_ip());
+  expect_service(b_, cluster_ip());
+  expect_fast_beside();
+}
+
+TEST_P(Services, NodePort) {
+  const Machine& outside = lab_.add_host("outside");
+  install({backend(*local_), backend(*remote_)});
+  for (const Node* node : {&a_, &b_}) {
+    const std::string target = fmt::format("{}:{}", node->address(), kNodePort);
+    expect_service(outside, target);
+    expect_service(*client_, target);
+  }
+  expect_fast_beside();
+}
+
+TEST_P(Services, MasqueradeToTheOutside) {
+  const Machine& outside = lab_.add_host("outside", Segment::lan1);
+  install({backend(*remote_)});
+  const TrafficServer server(outside, 9000);
+  expect_service(*client_, outside.address() + ":9000", a_.address());
+  expect_service(*remote_, outside.address() + ":9000", b_.address());
+  EXPECT_TRUE(ping(*client_, "-c 3 -i 0.01 " + outside.address()).all());
+  expect_fast_beside();
+}
+
+TEST_P(Services, HostPortByPortmap) {
+  const Machine& outside = lab_.add_host("outside");
+  install({backend(*remote_)});
+  const Pod& web = a_.add_pod(
+      "web", {.runtime_config =
+                  R"({"portMappings":[{"hostPort":8088,"containerPort":8080,"protocol":"tcp"},{"hostPort":8088,"containerPort":8080,"protocol":"udp"}]})"});
+  const TrafficServer server(web, kBackendPort);
+  const std::string target = a_.address() + ":8088";
+  expect_service(outside, target, outside.address());
+  expect_service(*remote_, target);
+  expect_service(*client_, target);
+  expect_service(b_, target);
+  expect_service(web, target);
+  expect_fast_beside();
+}
+
+}  // namespace
+}  // namespace merino::lab
