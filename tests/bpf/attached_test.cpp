@@ -18,8 +18,14 @@ class Attached : public AttachedTest {
 
   // As it leaves the uplink; ID and source port are whatever they are in `got`.
   static Frame on_the_wire(const Tins::IP& inner, const Frame& got) {
-    const Tunnel tunnel{.mac_dst = kWireMac, .mac_src = kUplinkMac, .src = kNode, .dst = kPeer2, .sport = number_at(got, 34),
-                        .id = number_at(got, 18), .inner_dst = kVtep2Mac, .inner_src = kVtepMac};
+    const Tunnel tunnel{.mac_dst = kWireMac,
+                        .mac_src = kUplinkMac,
+                        .src = kNode,
+                        .dst = kPeer2,
+                        .sport = number_at(got, 34),
+                        .id = number_at(got, 18),
+                        .inner_dst = kVtep2Mac,
+                        .inner_src = kVtepMac};
     return tunnelled(inner, tunnel);
   }
 };
@@ -109,6 +115,36 @@ TEST_F(Attached, DeliversLocalSegmentsWhole) {
   EXPECT_EQ(received->offload.gso_size, kPodMtu - 40);
 }
 
+// Checksums that the sender left to a device (virtio, veth) are still to be filled in by whoever takes the packet, at the right place.
+TEST_F(Attached, LeavesTheInnerChecksumToTheDevice) {
+  const Tins::IP outgoing = tcp(kPodA, kPodAtPeer2);
+  send(pod_a, from_pod_a(outgoing), {.flags = 1, .csum_start = 34, .csum_offset = 16});
+  const auto at_wire = wire.receive();
+  ASSERT_TRUE(at_wire);
+  EXPECT_EQ(at_wire->offload.flags & 1, 1);
+  EXPECT_EQ(at_wire->offload.csum_start, kInnerIp + kIpLen);
+
+  const Frame incoming = tunnelled(tcp(kPodAtPeer2, kPodA));
+  EXPECT_THAT(send(wire, incoming, {.flags = 1, .csum_start = kInnerIp + kIpLen, .csum_offset = 16}),
+              ElementsAre(Count{MERINO_DECAP, 1, incoming.size()}));
+  const auto at_pod = pod_a.receive();
+  ASSERT_TRUE(at_pod);
+  EXPECT_EQ(at_pod->offload.flags & 1, 1);
+  EXPECT_EQ(at_pod->offload.csum_start, kEthLen + kIpLen);
+}
+
+TEST_F(Attached, ForgetsTheOuterChecksumWithTheOuterHeader) {
+  const Tins::IP ip = udp(kPodAtPeer2, kPodA);
+  const Frame frame = tunnelled(ip);
+  EXPECT_THAT(send(wire, frame, {.flags = 1, .csum_start = kEthLen + kIpLen, .csum_offset = 6}),
+              ElementsAre(Count{MERINO_DECAP, 1, frame.size()}));
+  const auto received = pod_a.receive();
+  ASSERT_TRUE(received);
+  EXPECT_EQ(received->offload.flags & 1, 0) << "checksum from byte " << received->offload.csum_start;
+  const Frame wanted = ethernet(kPodAMac, kHostAMac, with(ip, [](auto& changed) { changed.ttl(63); }));
+  EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+}
+
 // Headers outside of the linear part have to be pulled in first.
 TEST_F(Attached, ReadsHeadersThatLieScattered) {
   topology.node().ip("link set vetha mtu 9000\nlink set uplink mtu 9000");
@@ -159,12 +195,11 @@ class PriorityTagged : public Attached {
     const Tins::IP sentinel = udp_ports(kPodA, kPodAtPeer2, 1, 2);
     send(pod_a, from_pod_a(sentinel));
     const Frame end = from_pod_a(sentinel);
-    const Frame end_ports(end.begin() + 34, end.begin() + 38);
+    const Frame end_ports = slice(end, 34, 38);
     escaped = false;
     while (const auto received = wire.receive()) {
-      if (received->frame.size() > kInnerIp + kIpLen + 4 &&
-          std::equal(end_ports.begin(), end_ports.end(), received->frame.begin() + kInnerIp + kIpLen))
-        return counts;
+      const size_t ports = kInnerIp + kIpLen;
+      if (received->frame.size() > ports + 4 && slice(received->frame, ports, ports + 4) == end_ports) return counts;
       escaped = true;
     }
     ADD_FAILURE() << "the packet behind it did not arrive";

@@ -18,7 +18,10 @@ std::vector<Case> senders() {
   return {
       {"UDP from a peer's pod", MERINO_TUNNEL, MERINO_WRONG_ENDPOINT, inner_frame(to_pod_a()), from(kPeer2)},
       {"TCP from a peer's pod", MERINO_TUNNEL, MERINO_PROTOCOL, inner_frame(tcp(kPodAtPeer2, kPodA)), from(kPeer2)},
-      {"an aggregate", MERINO_TUNNEL, MERINO_AGGREGATE, inner_frame(tcp(kPodAtPeer2, kPodA, 2800)),
+      {"an aggregate",
+       MERINO_TUNNEL,
+       MERINO_AGGREGATE,
+       inner_frame(tcp(kPodAtPeer2, kPodA, 2800)),
        {.gso_size = 1400, .tunnel = Metadata::TunnelKey{}}},
       {"from the peer's own address", MERINO_TUNNEL, MERINO_FORGED, inner_frame(udp(kPeer2, kPodA)), from(kPeer2)},
       {"from a host that is no peer", MERINO_UNKNOWN_SENDER, MERINO_TUNNEL, inner_frame(to_pod_a()), from(kStranger)},
@@ -26,7 +29,10 @@ std::vector<Case> senders() {
       {"no IP inside, from a host that is no peer", MERINO_UNKNOWN_SENDER, MERINO_NOT_IP, ipv6_frame(kVtepMac, kVtep2Mac), from(kStranger)},
       {"without a tunnel", MERINO_UNKNOWN_SENDER, MERINO_TUNNEL, inner_frame(to_pod_a())},
       {"another VNI", MERINO_WRONG_VNI, MERINO_TUNNEL, inner_frame(to_pod_a()), {.tunnel = Metadata::TunnelKey{.vni = 2}}},
-      {"to another address of this node", MERINO_WRONG_ENDPOINT, MERINO_TUNNEL, inner_frame(to_pod_a()),
+      {"to another address of this node",
+       MERINO_WRONG_ENDPOINT,
+       MERINO_TUNNEL,
+       inner_frame(to_pod_a()),
        {.tunnel = Metadata::TunnelKey{.local = kNodeOther}}},
       {"an inner source of another peer's subnet", MERINO_FORGED, MERINO_TUNNEL, inner_frame(udp(kPodAtPeer3, kPodA)), from(kPeer2)},
       {"an inner source of this node's own subnet", MERINO_FORGED, MERINO_TUNNEL, inner_frame(udp(kPodB, kPodA)), from(kPeer2)},
@@ -34,7 +40,8 @@ std::vector<Case> senders() {
       {"forged, to another VTEP", MERINO_FORGED, MERINO_INNER_MAC, inner_frame(udp(kPodB, kPodA), kOtherMac), from(kPeer2)},
       {"forged, not to a pod", MERINO_FORGED, MERINO_NOT_POD, inner_frame(udp(kPodB, kNode)), from(kPeer2)},
       {"forged ICMP", MERINO_FORGED, MERINO_PROTOCOL, inner_frame(ping(kPodB, kPodA)), from(kPeer2)},
-      {"forged while switched off", MERINO_FORGED, MERINO_FAST_PATH_OFF, inner_frame(udp(kPodB, kPodA)), from(kPeer2), Setting::fast_path_off},
+      {"forged while switched off", MERINO_FORGED, MERINO_FAST_PATH_OFF, inner_frame(udp(kPodB, kPodA)), from(kPeer2),
+       Setting::fast_path_off},
   };
 }
 

@@ -118,8 +118,7 @@ std::vector<Case> inner_packets() {
 std::vector<Case> from_wire_cases() {
   std::vector<Case> cases;
   for (const auto& part : {outer_headers(), senders(), inner_packets()}) cases.insert(cases.end(), part.begin(), part.end());
-  for (const auto& lie : ip_lies(tunnelled(to_pod_a()), kInnerIp))
-    cases.push_back({lie.name, MERINO_MALFORMED, MERINO_DECAP, lie.frame});
+  for (const auto& lie : ip_lies(tunnelled(to_pod_a()), kInnerIp)) cases.push_back({lie.name, MERINO_MALFORMED, MERINO_DECAP, lie.frame});
   return cases;
 }
 

@@ -1,6 +1,5 @@
 // The bytes that leave a node, and that the other node makes of them what the pod has sent.
 #include <gmock/gmock.h>
-
 #include <linux/pkt_cls.h>
 
 #include <set>
@@ -68,9 +67,7 @@ TEST_F(Encapsulation, GoesToThePeerWhoseSubnetItIs) {
 
 // RFC 6040, normal mode of the ingress; DSCP stays inside, as with flannel.
 TEST_F(Encapsulation, CopiesTheEcnCapabilityOutward) {
-  const struct {
-    uint8_t inner, outer;
-  } marks[] = {{0, 0}, {1, 1}, {2, 2}, {3, 2}, {0xb8, 0}, {0xb9, 1}, {0xba, 2}, {0xbb, 2}};
+  const struct { uint8_t inner, outer; } marks[] = {{0, 0}, {1, 1}, {2, 2}, {3, 2}, {0xb8, 0}, {0xb9, 1}, {0xba, 2}, {0xbb, 2}};
   for (const auto& mark : marks) {
     const Tins::IP ip = with(udp(kPodA, kPodAtPeer2), [&](Tins::IP& changed) { changed.tos(mark.inner); });
     const Frame got = expect(Program::from_pod, from_pod_a(ip), MERINO_ENCAP);
@@ -87,7 +84,7 @@ TEST_F(Encapsulation, KeepsTheVniOfTheConfiguration) {
     LoadedPrograms other(config);
     other.fill();
     const Frame got = expect(other, Program::from_pod, from_pod_a(udp(kPodA, kPodAtPeer2)), {}, MERINO_ENCAP);
-    EXPECT_EQ(Frame(got.begin() + kInnerEth - 8, got.begin() + kInnerEth),
+    EXPECT_EQ(slice(got, kInnerEth - 8, kInnerEth),
               (Frame{8, 0, 0, 0, static_cast<uint8_t>(vni >> 16U), static_cast<uint8_t>(vni >> 8U), static_cast<uint8_t>(vni), 0}));
     expect(other, Program::from_wire, tunnelled(udp(kPodAtPeer2, kPodA), {.vni = vni}), {}, MERINO_DECAP);
     expect(other, Program::from_wire, tunnelled(udp(kPodAtPeer2, kPodA), {.vni = vni ^ 1U}), {}, MERINO_WRONG_VNI);

@@ -21,7 +21,8 @@ Frame BpfTest::expect(LoadedPrograms& loaded, Program program, const Frame& fram
 std::string difference(const Frame& got, const Frame& wanted) {
   const size_t common = std::min(got.size(), wanted.size());
   for (size_t i = 0; i < common; ++i) {
-    if (got[i] != wanted[i]) return fmt::format("byte {} is {:#04x}, wanted {:#04x} (lengths {}, {})", i, got[i], wanted[i], got.size(), wanted.size());
+    if (got[i] != wanted[i])
+      return fmt::format("byte {} is {:#04x}, wanted {:#04x} (lengths {}, {})", i, got[i], wanted[i], got.size(), wanted.size());
   }
   return got.size() == wanted.size() ? "equal" : fmt::format("length {}, wanted {}", got.size(), wanted.size());
 }

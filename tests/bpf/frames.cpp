@@ -105,6 +105,22 @@ Frame with_trailer(Frame frame) {
   return frame;
 }
 
+Frame slice(const Frame& frame, size_t from, size_t to) {
+  if (from > to || to > frame.size()) throw std::out_of_range("the slice lies outside of the frame");
+  return {frame.begin() + static_cast<std::ptrdiff_t>(from), frame.begin() + static_cast<std::ptrdiff_t>(to)};
+}
+
+std::pair<Frame, Frame> in_fragments(const Frame& frame, size_t first) {
+  constexpr size_t kHeaders = kEthLen + kIpLen;
+  const auto fragment = [&](size_t from, size_t to, int flags_and_offset) {
+    Frame part = slice(frame, 0, kHeaders);
+    for (const uint8_t byte : slice(frame, from, to)) part.push_back(byte);
+    part = with_number(part, kEthLen + 2, static_cast<int>(part.size() - kEthLen));
+    return with_ip_checksum(with_number(part, kEthLen + 6, flags_and_offset), kEthLen);
+  };
+  return {fragment(kHeaders, kHeaders + first, 0x2000), fragment(kHeaders + first, frame.size(), static_cast<int>(first / 8))};
+}
+
 uint16_t number_at(const Frame& frame, size_t offset) {
   return static_cast<uint16_t>(static_cast<unsigned>(frame.at(offset)) << 8U | frame.at(offset + 1));
 }

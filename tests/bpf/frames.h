@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bpf/topology.h"
@@ -23,8 +24,8 @@ using Frame = std::vector<uint8_t>;
 
 inline constexpr size_t kEthLen = 14;
 inline constexpr size_t kIpLen = 20;
-inline constexpr size_t kOverhead = 50;                         // outer IP, UDP, VXLAN, inner Ethernet
-inline constexpr size_t kInnerEth = kEthLen + 20 + 8 + 8;       // in a frame from the wire
+inline constexpr size_t kOverhead = 50;                    // outer IP, UDP, VXLAN, inner Ethernet
+inline constexpr size_t kInnerEth = kEthLen + 20 + 8 + 8;  // in a frame from the wire
 inline constexpr size_t kInnerIp = kInnerEth + kEthLen;
 inline constexpr uint16_t kClientPort = 40000;
 inline constexpr uint16_t kServerPort = 80;
@@ -82,6 +83,9 @@ Frame patched(Frame frame, size_t offset, const std::vector<uint8_t>& bytes);
 Frame cut(Frame frame, size_t len);
 // The frame with bytes behind its packet, as Ethernet's padding is.
 Frame with_trailer(Frame frame);
+Frame slice(const Frame& frame, size_t from, size_t to);
+// The Ethernet frame's IPv4 packet (20-byte header) in two fragments, the first with `first` bytes of payload.
+std::pair<Frame, Frame> in_fragments(const Frame& frame, size_t first);
 // A 16-bit number in network order.
 uint16_t number_at(const Frame& frame, size_t offset);
 Frame with_number(const Frame& frame, size_t offset, int number);

@@ -33,7 +33,7 @@ struct Metadata {
     std::string local = kNode;
   };
   std::string interface = {};            // where it was received; empty: vetha, uplink or merino0, as the program is for
-  uint32_t gso_size = 0;            // without a GSO type: BPF_PROG_TEST_RUN sets none
+  uint32_t gso_size = 0;                 // without a GSO type: BPF_PROG_TEST_RUN sets none
   std::optional<uint16_t> vlan = {};     // a tag that the device took out of the frame
   std::optional<TunnelKey> tunnel = {};  // put there by the VXLAN driver
 };

@@ -57,7 +57,8 @@ void PacketSocket::send(const Frame& frame, const Offload& offload) {
   Offload header = offload;
   Frame bytes = frame;
   const iovec parts[] = {{&header, sizeof(header)}, {bytes.data(), bytes.size()}};
-  if (::writev(fd_.get(), parts, 2) != static_cast<ssize_t>(sizeof(header) + bytes.size())) raise(fmt::format("send {} bytes", frame.size()));
+  const ssize_t sent = ::writev(fd_.get(), parts, 2);
+  if (sent != static_cast<ssize_t>(sizeof(header) + bytes.size()) && errno != ENOBUFS) raise(fmt::format("send {} bytes", frame.size()));
 }
 
 void PacketSocket::send_scattered(const Frame& frame, unsigned linear) {
@@ -98,7 +99,8 @@ std::optional<Received> PacketSocket::receive(std::chrono::milliseconds timeout)
 std::optional<Received> PacketSocket::receive_with(const Frame& content, size_t offset) {
   while (auto received = receive()) {
     const Frame& frame = received->frame;
-    if (frame.size() >= offset + content.size() && std::equal(content.begin(), content.end(), frame.begin() + static_cast<std::ptrdiff_t>(offset)))
+    if (frame.size() >= offset + content.size() &&
+        std::equal(content.begin(), content.end(), frame.begin() + static_cast<std::ptrdiff_t>(offset)))
       return received;
   }
   return std::nullopt;

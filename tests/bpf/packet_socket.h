@@ -33,6 +33,7 @@ class PacketSocket {
   // Sends into and hears from `interface` of `netns`. Throws std::runtime_error, as all here.
   PacketSocket(const Netns& netns, const std::string& interface);
 
+  // A program at the interface's egress may drop the frame.
   void send(const Frame& frame, const Offload& offload = {});
   // As send(), but only the first `linear` bytes lie in the linear part of the skb; only for frames of a page or more.
   void send_scattered(const Frame& frame, unsigned linear);

@@ -1,7 +1,6 @@
 // Every reason in abi.h: packets that meet it, and packets beside them that do not.
-#include <gtest/gtest.h>
-
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
 
 #include <set>
 

@@ -7,13 +7,13 @@
 
 /* What a packet has besides its bytes, and BPF_PROG_TEST_RUN cannot set by itself. */
 struct stage {
-	__u32 program; /* index into the array of programs that the packet is passed on to */
-	__u32 has_vlan;
-	__u32 vlan_tci;
-	__u32 has_tunnel;
-	__u32 tunnel_vni;
-	__u32 tunnel_remote; /* host order, as in struct bpf_tunnel_key */
-	__u32 tunnel_local;
+  __u32 program; /* index into the array of programs that the packet is passed on to */
+  __u32 has_vlan;
+  __u32 vlan_tci;
+  __u32 has_tunnel;
+  __u32 tunnel_vni;
+  __u32 tunnel_remote; /* host order, as in struct bpf_tunnel_key */
+  __u32 tunnel_local;
 };
 
 #endif

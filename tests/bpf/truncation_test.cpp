@@ -1,6 +1,5 @@
 // Frames cut at every length: nothing malformed is ever sent on, and nothing but the malformed is dropped.
 #include <gmock/gmock.h>
-
 #include <linux/pkt_cls.h>
 
 #include "bpf/cases.h"
@@ -101,7 +100,8 @@ TEST_F(Truncation, OfAnAggregate) {
 
 TEST_F(Truncation, OfWhatTheDriverDecapsulated) {
   const Frame frame = inner_frame(udp(kPodAtPeer2, kPodA));
-  check_lengths(Program::from_tunnel, frame, from_peer(), [&](size_t len) { return len < frame.size() ? MERINO_MALFORMED : MERINO_TUNNEL; });
+  check_lengths(Program::from_tunnel, frame, from_peer(),
+                [&](size_t len) { return len < frame.size() ? MERINO_MALFORMED : MERINO_TUNNEL; });
 }
 
 TEST_F(Truncation, OfTheHostsPacket) {
@@ -111,7 +111,8 @@ TEST_F(Truncation, OfTheHostsPacket) {
 
 TEST_F(Truncation, OfAPodsSegments) {
   const Frame frame = from_pod_a(tcp(kPodA, kPodAtPeer2, 200));
-  check_lengths(Program::from_pod, frame, {.gso_size = 100}, [&](size_t len) { return len < frame.size() ? MERINO_MALFORMED : MERINO_HELPER; });
+  check_lengths(Program::from_pod, frame, {.gso_size = 100},
+                [&](size_t len) { return len < frame.size() ? MERINO_MALFORMED : MERINO_HELPER; });
 }
 
 // BIG TCP: length zero in a GSO packet means as long as the frame, and nothing but a GSO packet may say so.
