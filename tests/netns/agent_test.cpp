@@ -122,7 +122,7 @@ TEST(Agent, ANewAddressIsAnnouncedWithTheSameSubnet) {
   const Pod& on_b = b.add_pod("b1");
   const std::string subnet = a.subnet();
   const std::string mac = a.vtep_mac();
-  a.ip_batch("addr add 192.168.88.99/24 dev eth0\naddr del " + a.address() + "/24 dev eth0\nroute replace default via 192.168.88.1\n");
+  a.ip_batch("addr del " + a.address() + "/24 dev eth0\naddr add 192.168.88.99/24 dev eth0\nroute replace default via 192.168.88.1\n");
   EXPECT_TRUE(eventually([&] { return ping(on_b, "-c 1 -W 1 " + on_a.address()).all(); }, std::chrono::seconds(30)));
   EXPECT_EQ(a.subnet(), subnet);
   EXPECT_EQ(a.vtep_mac(), mac);

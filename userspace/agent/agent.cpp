@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "agent/health.h"
 #include "agent/service.h"
@@ -25,7 +26,8 @@ using Clock = Reconciler::Clock;
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kFullCheck{10};
-// Events come in bursts: one pass for all of them. A busy host's bursts never end; passes then take at most a tenth of the time.
+// Events come in bursts: one pass for all of them. A busy host's bursts never end; passes then take at most a tenth of the time, by the
+// shorter one of the last two, so that a single long pass (programs loaded) does not make the next event wait.
 constexpr milliseconds kShortestPause{20};
 constexpr milliseconds kLongestPause{2000};
 constexpr int kPauseFactor = 9;
@@ -80,6 +82,7 @@ class Agent {
   unsigned pending_ = cause::full;
   Clock::time_point pass_due_ = Clock::now();
   Clock::time_point last_pass_end_;
+  milliseconds last_pass_took_{0};
   milliseconds pause_ = kShortestPause;
   Clock::time_point full_due_;
   Clock::time_point rules_due_;
@@ -163,7 +166,8 @@ void Agent::pass(Clock::time_point now) {
   reconciler_.run(std::exchange(pending_, 0), now);
   last_pass_end_ = Clock::now();
   const auto took = std::chrono::duration_cast<milliseconds>(last_pass_end_ - now);
-  pause_ = std::clamp(took * kPauseFactor, kShortestPause, kLongestPause);
+  const auto before = std::exchange(last_pass_took_, took);
+  pause_ = std::clamp(std::min(took, before) * kPauseFactor, kShortestPause, kLongestPause);
   publish();
 }
 
