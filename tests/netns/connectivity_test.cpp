@@ -30,6 +30,7 @@ void expect_fast(const Pod& from, const Node& sender, const Pod& to, const Node*
 struct Case {
   const char* name;
   Underlay underlay;
+  std::string backend{};  // keys of the backend beside its type
 };
 
 // GoogleTest prints a parameter by this.
@@ -44,15 +45,21 @@ const std::vector<Case> kUnderlays = {
 
 std::string case_name(const testing::TestParamInfo<Case>& info) { return info.param.name; }
 
+std::string net_conf(const std::string& backend) {
+  return fmt::format(R"({{"Network": "10.244.0.0/16", "Backend": {{{}"Type": "vxlan"}}}})", backend);
+}
+
 class TwoNodes : public testing::TestWithParam<Case> {};
 class StockPeer : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Underlay, TwoNodes, testing::ValuesIn(kUnderlays), case_name);
+INSTANTIATE_TEST_SUITE_P(Backend, TwoNodes, testing::Values(Case{"VniAndPort", {}, R"("VNI": 4242, "Port": 4789, )"}), case_name);
 INSTANTIATE_TEST_SUITE_P(Underlay, StockPeer, testing::ValuesIn(kUnderlays), case_name);
 
 TEST_P(TwoNodes, PodsReachEachOther) {
   Lab lab(GetParam().underlay);
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
+  const NodeOptions node{.net_conf = net_conf(GetParam().backend)};
+  Node& a = lab.add_node("a", node);
+  Node& b = lab.add_node("b", node);
   lab.wait_ready();
   const Pod& on_a = a.add_pod("a1");
   const Pod& on_b = b.add_pod("b1");
@@ -73,6 +80,24 @@ TEST_P(StockPeer, PodsReachEachOther) {
   expect_matrix(on_ours, on_stock, on_stock.address(), options);
   expect_matrix(on_stock, on_ours, on_ours.address(), options);
   expect_fast(on_ours, ours, on_stock, nullptr);
+}
+
+// The stack alone carries everything, to a node with the fast path, to one of stock kernel parts, and on one node.
+TEST(FastPathOff, PodsReachEachOther) {
+  Lab lab;
+  Node& slow = lab.add_node("slow", {.net_conf = net_conf(R"("FastPath": false, )")});
+  Node& fast = lab.add_node("fast");
+  StockNode& stock = lab.add_stock_node("stock");
+  lab.wait_ready();
+  const Pod& one = slow.add_pod("slow1");
+  Pod& two = slow.add_pod("slow2");
+  for (const Pod* other : {&two, &fast.add_pod("fast1"), &stock.add_pod("stock1")}) {
+    expect_matrix(one, *other, other->address());
+    expect_matrix(*other, one, one.address());
+  }
+  const Counters counted = slow.counters();
+  EXPECT_EQ(counted.sum({MERINO_ENCAP, MERINO_DECAP, MERINO_TUNNEL, MERINO_LOCAL}), 0U) << counted.to_string();
+  EXPECT_GT(counted[MERINO_FAST_PATH_OFF], 100U) << counted.to_string();
 }
 
 TEST(SameNode, PodsReachEachOther) {

@@ -1,10 +1,11 @@
-// Errors of the network reach the pod that caused them: traceroute shows every hop, path MTU discovery works.
+// What the network says on the way reaches the pod: traceroute shows every hop, path MTU discovery works, congestion marks come through.
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <sstream>
 
+#include "lab/kube_proxy.h"
 #include "lab/lab.h"
 #include "lab/matrix.h"
 #include "lab/traffic.h"
@@ -119,6 +120,33 @@ TEST(Underlay, SmallerMtuBetweenNodes) {
   expect_matrix(on_b, on_a, on_a.address(), options);
   expect_matrix(on_a, on_stock, on_stock.address(), options);
   expect_matrix(on_stock, on_a, on_a.address(), options);
+}
+
+// The underlay marks congestion in the outer header of some packets; the pod sees it in its own, and no packet is lost for it, although a
+// host with kube-proxy drops what conntrack finds invalid.
+TEST(Underlay, CongestionMarksReachThePod) {
+  for (const char* offloads : {"", "tso off gso off gro on"}) {
+    Lab lab({1500, offloads});
+    Node& a = lab.add_node("a");
+    Node& b = lab.add_node("b");
+    lab.wait_ready();
+    const Pod& on_a = a.add_pod("a1");
+    const Pod& on_b = b.add_pod("b1");
+    for (const Pod* pod : {&on_a, &on_b}) pod->must("sysctl -qw net.ipv4.tcp_ecn=1");
+    for (const Node* node : {&a, &b}) install_kube_proxy(*node, {});
+    lab.underlay().must("nft -f -",
+                        "table bridge marking {\n chain forward {\n  type filter hook forward priority 0;\n"
+                        "  ip protocol udp ip ecn ect0 numgen inc mod 5 == 0 ip ecn set ce\n }\n}\n");
+    const TrafficServer server(on_b, 7300);
+    const TrafficResult tcp = traffic(on_a, "tcp --up 5000000 --down 5000000 --to " + on_b.address() + ":7300");
+    lab.underlay().must("nft delete table bridge marking");
+    EXPECT_TRUE(tcp.ok) << tcp.line;
+    for (const Pod* pod : {&on_a, &on_b}) {
+      EXPECT_GT(std::stoull("0" + pod->must("nstat -asz IpExtInCEPkts | awk '/CEPkts/ {print $2}'")), 5U) << pod->name() << " " << offloads;
+    }
+    EXPECT_GT(b.counters()[MERINO_ECN], 0U) << b.counters().to_string();
+    EXPECT_EQ(b.must("iptables -nvxL KUBE-FORWARD | awk '/INVALID/ {print $1}'"), "0\n") << b.counters().to_string();
+  }
 }
 
 }  // namespace

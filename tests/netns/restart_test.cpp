@@ -11,8 +11,6 @@
 namespace merino::lab {
 namespace {
 
-constexpr const char* kPingCount = "3000";
-
 // Everything of a node that must not change.
 std::string state(const Node& node) {
   return node.must(
@@ -21,6 +19,53 @@ std::string state(const Node& node) {
       "bpftool map dump pinned /sys/fs/bpf/merino/$map; done; "
       "ls /sys/fs/bpf/merino/links; for program in /sys/fs/bpf/merino/programs/*; do bpftool prog show pinned $program | head -1; done");
 }
+
+// A 1 ms ping, requests and answers over UDP at the same pace to a merino node and to a stock one, and a paced TCP stream.
+class Load {
+ public:
+  Load(const Pod& from, const Pod& to, const Pod& stock)
+      : to_server_(to, kPort),
+        stock_server_(stock, kPort),
+        ping_(from.start("exec ping -n -q -i 0.001 " + to.address())),
+        udp_(start_traffic(from, kUdp + target(to))),
+        stock_udp_(start_traffic(from, kUdp + target(stock))),
+        tcp_(start_traffic(from, "tcp --until-signal 1 --interval-us 1000 --payload 1000 " + target(to))) {}
+
+  // Ends it, prints what was lost, and fails the test if anything was.
+  void expect_whole(const std::string& event) {
+    for (Process* process : {&ping_, &udp_, &stock_udp_, &tcp_}) EXPECT_TRUE(process->running()) << process->log();
+    ping_.signal(SIGINT);
+    for (Process* process : {&udp_, &stock_udp_, &tcp_}) process->signal(SIGTERM);
+    for (Process* process : {&ping_, &udp_, &stock_udp_, &tcp_}) process->wait();
+    const PingResult pings = ping_result(ping_.log());
+    const TrafficResult udp = traffic_result(udp_);
+    const TrafficResult stock = traffic_result(stock_udp_);
+    const TrafficResult tcp = traffic_result(tcp_);
+    fmt::print("{}: ping {} of {} lost; UDP {} of {} lost, longest gap {} us; UDP to the stock node {} of {} lost; TCP {} bytes, {}, {} retransmits\n",
+               event, pings.sent - pings.received, pings.sent, udp.lost, udp.sent, udp.longest_gap_us, stock.lost, stock.sent, tcp.sent,
+               tcp.ok ? "whole" : "damaged", tcp.retransmits);
+    // A signal can come between a request and its answer.
+    EXPECT_LE(pings.sent - pings.received, 1U) << pings.text;
+    EXPECT_GT(pings.received, 100U) << pings.text;
+    EXPECT_TRUE(udp.ok) << udp.line;
+    EXPECT_TRUE(stock.ok) << stock.line;
+    EXPECT_TRUE(tcp.ok) << tcp.line;
+  }
+
+ private:
+  static constexpr int kPort = 7500;
+  inline static const std::string kUdp = "udp --until-signal 1 --interval-us 1000 --payload 200 ";
+  static std::string target(const Pod& pod) { return fmt::format("--to {}:{}", pod.address(), kPort); }
+
+  TrafficServer to_server_;
+  TrafficServer stock_server_;
+  Process ping_;
+  Process udp_;
+  Process stock_udp_;
+  Process tcp_;
+};
+
+void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(400)); }
 
 class Restart : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Signal, Restart, testing::Values(SIGKILL, SIGTERM),
@@ -35,48 +80,57 @@ TEST_P(Restart, LosesNothing) {
   const Pod& on_a = a.add_pod("a1");
   const Pod& on_b = b.add_pod("b1");
   const Pod& on_stock = stock.add_pod("stock1");
-  const TrafficServer server(on_b, 7500);
-  const TrafficServer stock_server(on_stock, 7500);
   ASSERT_TRUE(ping(on_a, "-c 1 " + on_b.address()).all());
   const std::string before = state(a);
   const Process monitor = a.start("exec ip -ts monitor link address route rule");
   const Process rules_monitor = a.start("exec nft monitor");
 
-  Process pings = on_a.start(fmt::format("exec ping -n -q -i 0.001 -c {} {}", kPingCount, on_b.address()));
-  Process udp = start_traffic(on_a, fmt::format("udp --interval-us 1000 --count {} --payload 200 --to {}:7500", kPingCount, on_b.address()));
-  Process stock_udp = start_traffic(on_a, fmt::format("udp --interval-us 1000 --count {} --payload 200 --to {}:7500", kPingCount, on_stock.address()));
-  Process tcp = start_traffic(on_a, fmt::format("tcp --interval-us 1000 --payload 1000 --up 3000000 --to {}:7500", on_b.address()));
-
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  Load load(on_a, on_b, on_stock);
+  pause();
   a.agent().signal(GetParam());
   b.agent().signal(GetParam());
   EXPECT_EQ(a.agent().wait(), GetParam() == SIGKILL ? 128 + SIGKILL : 0);
   b.agent().wait();
   EXPECT_EQ(state(a), before) << "with the agent down";
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  pause();
   a.start_agent();
   b.start_agent();
   lab.wait_ready();
-
-  pings.wait();
-  udp.wait();
-  stock_udp.wait();
-  tcp.wait();
-  const PingResult ping_loss = ping_result(pings.log());
-  const TrafficResult udp_loss = traffic_result(udp);
-  const TrafficResult stock_loss = traffic_result(stock_udp);
-  const TrafficResult stream = traffic_result(tcp);
-  fmt::print("signal {}: ping {} of {} lost; UDP {} of {} lost, longest gap {} us; to the stock node {} of {} lost; TCP stream whole: {}, {} retransmits\n",
-             GetParam(), ping_loss.sent - ping_loss.received, ping_loss.sent, udp_loss.lost, udp_loss.sent, udp_loss.longest_gap_us, stock_loss.lost,
-             stock_loss.sent, stream.ok, stream.retransmits);
-  EXPECT_TRUE(ping_loss.all()) << ping_loss.text;
-  EXPECT_TRUE(udp_loss.ok) << udp_loss.line;
-  EXPECT_TRUE(stock_loss.ok) << stock_loss.line;
-  EXPECT_TRUE(stream.ok) << stream.line;
+  pause();
+  load.expect_whole(GetParam() == SIGKILL ? "SIGKILL" : "SIGTERM");
 
   EXPECT_EQ(state(a), before) << "after the restart";
   EXPECT_EQ(monitor.log(), "") << "links, addresses, routes";
   EXPECT_EQ(rules_monitor.log(), "") << "rules";
+}
+
+// Another configuration means other programs: they are swapped under the traffic.
+TEST(Reload, LosesNothing) {
+  Lab lab;
+  Node& a = lab.add_node("a");
+  Node& b = lab.add_node("b");
+  StockNode& stock = lab.add_stock_node("stock");
+  lab.wait_ready();
+  const Pod& on_a = a.add_pod("a1");
+  const Pod& on_b = b.add_pod("b1");
+  const Pod& on_stock = stock.add_pod("stock1");
+  Load load(on_a, on_b, on_stock);
+  pause();
+  for (const char* fast_path : {"false", "true"}) {
+    a.write("/etc/kube-flannel/net-conf.json",
+            fmt::format(R"({{"Network": "10.244.0.0/16", "Backend": {{"Type": "vxlan", "FastPath": {}}}}})", fast_path));
+    a.agent().signal(SIGTERM);
+    a.agent().wait();
+    a.start_agent();
+    lab.wait_ready();
+    pause();
+    if (std::string(fast_path) == "false") {
+      EXPECT_GT(a.counters()[MERINO_FAST_PATH_OFF], 0U);
+    }
+  }
+  const uint64_t encapsulated = a.counters()[MERINO_ENCAP];
+  EXPECT_TRUE(eventually([&] { return a.counters()[MERINO_ENCAP] > encapsulated; })) << "fast again";
+  load.expect_whole("programs swapped twice");
 }
 
 // Pods come and go while the agent is down.

@@ -1,5 +1,6 @@
 // What the host translates must work, many times over, while plain pod traffic goes the fast way beside it: services as kube-proxy makes
-// them, host ports by the portmap plugin, masquerade. All of it with the FORWARD policy ACCEPT and DROP.
+// them, host ports by the portmap plugin, masquerade. All of it on an open host and on one with the FORWARD policy DROP and strict reverse
+// path filtering.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
@@ -15,12 +16,15 @@ constexpr const char* kClusterIp = "10.96.0.10";
 constexpr int kServicePort = 80;
 constexpr int kNodePort = 30080;
 
-enum class Forward { accept, drop };
+enum class HostKind { open, hardened };
 
-void PrintTo(Forward policy, std::ostream* out) { *out << (policy == Forward::accept ? "ACCEPT" : "DROP"); }
+std::string to_text(HostKind kind) { return kind == HostKind::open ? "Open" : "Hardened"; }
+void PrintTo(HostKind kind, std::ostream* out) { *out << to_text(kind); }
+
+constexpr const char* kHardening = "iptables -P FORWARD DROP; sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1";
 
 // Two nodes, a client and a backend on each, an outside host, and services of each kind.
-class Services : public testing::TestWithParam<Forward> {
+class Services : public testing::TestWithParam<HostKind> {
  protected:
   void SetUp() override {
     lab_.wait_ready();
@@ -57,6 +61,7 @@ class Services : public testing::TestWithParam<Forward> {
   void expect_fast_beside() const {
     const Counters before = a_.counters();
     for (const Pod* to : {local_, remote_}) {
+      EXPECT_TRUE(ping(*client_, "-c 2 -i 0.01 " + to->address()).all()) << "through the stack";
       const TrafficResult result = traffic(*client_, "tcp --connections 5 --up 100000 --down 100000 --to " + backend(*to));
       EXPECT_TRUE(result.ok) << result.line;
     }
@@ -70,7 +75,7 @@ class Services : public testing::TestWithParam<Forward> {
   [[nodiscard]] static std::string cluster_ip() { return fmt::format("{}:{}", kClusterIp, kServicePort); }
 
   Lab lab_;
-  NodeOptions options_{.before_start = GetParam() == Forward::drop ? "iptables -P FORWARD DROP" : ""};
+  NodeOptions options_{.before_start = GetParam() == HostKind::hardened ? kHardening : ""};
   Node& a_ = lab_.add_node("a", options_);
   Node& b_ = lab_.add_node("b", options_);
   Pod* client_ = nullptr;
@@ -79,8 +84,7 @@ class Services : public testing::TestWithParam<Forward> {
   std::vector<TrafficServer> servers_;
 };
 
-INSTANTIATE_TEST_SUITE_P(ForwardPolicy, Services, testing::Values(Forward::accept, Forward::drop),
-                         [](const auto& value) { return value.param == Forward::accept ? "Accept" : "Drop"; });
+INSTANTIATE_TEST_SUITE_P(Host, Services, testing::Values(HostKind::open, HostKind::hardened), [](const auto& value) { return to_text(value.param); });
 
 TEST_P(Services, ClusterIpWithRemoteBackend) {
   install({backend(*remote_)});

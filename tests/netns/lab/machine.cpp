@@ -98,14 +98,6 @@ Pod::Pod(Machine& machine, const std::string& name, const PodOptions& options)
   result_ = network_.add(attachment_);
 }
 
-Pod::~Pod() {
-  try {
-    remove();
-  } catch (const Failure& failure) {
-    fmt::print(stderr, "{}\n", failure.what());
-  }
-}
-
 std::string Pod::mac() const { return must("ip -br link show eth0 | awk '{print $3}' | tr -d '\\n'"); }
 
 void Pod::remove() {

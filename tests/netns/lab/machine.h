@@ -30,11 +30,11 @@ struct PodOptions {
 
 class Machine;
 
-// A pod: a network namespace below the machine's /run/netns, attached by a chain of CNI plugins. Deleted (DEL) when it goes.
+// A pod: a network namespace below the machine's /run/netns, attached by a chain of CNI plugins. It goes with its
+// machine; remove() deletes it as a runtime does.
 class Pod : public Place {
  public:
   Pod(Machine& machine, const std::string& name, const PodOptions& options);
-  ~Pod() override;
 
   [[nodiscard]] const std::string& address() const { return result_.address; }  // "10.244.1.2"
   [[nodiscard]] const CniResult& result() const { return result_; }

@@ -9,8 +9,8 @@
 namespace merino::lab {
 
 struct NodeOptions {
-  std::string net_conf = R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}})";
-  std::string flags = "--ip-masq";
+  std::string net_conf{R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}})"};
+  std::string flags{"--ip-masq"};
   std::string before_start{};  // a shell command
 };
 

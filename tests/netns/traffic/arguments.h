@@ -43,6 +43,9 @@ void set_timeout(int fd, std::chrono::milliseconds timeout);
 [[noreturn]] void fail_errno(const std::string& what);
 inline double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// Set by SIGTERM: clients with --until-signal 1 stop sending, wait for what is on its way, and report.
+bool stop_requested();
+
 int serve(const Arguments& arguments);
 int tcp_client(const Arguments& arguments);
 int udp_client(const Arguments& arguments);

@@ -4,6 +4,7 @@
 //   traffic serve  --port P [--bind ADDR]                 TCP and UDP server; prints "ready" when it listens
 //   traffic tcp    --to ADDR:P --up BYTES --down BYTES    [--payload N] [--connections N] [--interval-us N] [--timeout MS] [--bind A[:P]]
 //   traffic udp    --to ADDR:P --payload N --count N      [--interval-us N] [--gso N] [--sockets N] [--pmtu do|dont|want] [--timeout MS]
+//                  tcp and udp: --until-signal 1 sends until SIGTERM comes, whatever --up or --count says
 //   traffic vxlan  --to ADDR:P --vni N --source-mac M --target-mac M --inner-from A --inner-to A:P [--count N]   a forged tunnel packet
 //   traffic spoof  --from ADDR --to ADDR:P [--count N]    UDP with a source address that is not the sender's
 #include <fmt/core.h>
@@ -12,12 +13,19 @@
 
 #include "traffic/arguments.h"
 
+namespace {
+volatile std::sig_atomic_t stop = 0;
+}
+
+bool traffic::stop_requested() { return stop != 0; }
+
 int main(int argc, char** argv) {
   using namespace traffic;
   ::signal(SIGPIPE, SIG_IGN);
   const std::string command = argc > 1 ? argv[1] : "";
   try {
     const Arguments arguments(argc - 2, argv + 2);
+    if (arguments.number("until-signal", 0) != 0) ::signal(SIGTERM, [](int) { stop = 1; });
     if (command == "serve") return serve(arguments);
     if (command == "tcp") return tcp_client(arguments);
     if (command == "udp") return udp_client(arguments);

@@ -34,6 +34,7 @@ class Client {
         payload_(arguments.number("payload", 100)),
         count_(arguments.number("count", 1)),
         gso_(arguments.number("gso", 0)),
+        until_signal_(arguments.number("until-signal", 0) != 0),
         interval_(arguments.number("interval-us", 0)),
         timeout_(arguments.milliseconds("timeout", 1000)) {
     if (interval_.count() > 0 && payload_ < sizeof(uint32_t)) throw Failure("--interval-us needs a --payload of 4 or more");
@@ -129,7 +130,7 @@ class Client {
 
   void at_a_rate(int fd) {
     auto due = Clock::now();
-    for (uint32_t index = 0; index < count_; index++) {
+    for (uint32_t index = 0; until_signal_ ? !stop_requested() : index < count_; index++) {
       send(fd, index, 1);
       due += interval_;
       for (auto now = Clock::now(); now < due; now = Clock::now()) {
@@ -143,6 +144,7 @@ class Client {
   const size_t payload_;
   const uint64_t count_;
   const uint64_t gso_;
+  const bool until_signal_;
   const std::chrono::microseconds interval_;
   const std::chrono::milliseconds timeout_;
   std::vector<uint8_t> answer_;
