@@ -40,7 +40,8 @@ NetConf conf(const std::string& network, int subnet_len, const std::string& min,
 
 const NetConf kConf = conf("10.3.0.0/16", 24, "10.3.1.0", "10.3.25.0");
 // flannel's test registry; the last one lies outside of SubnetMin-SubnetMax.
-const std::vector<Lease> kLeases{lease("10.3.1.0/24"), lease("10.3.2.0/24"), lease("10.3.4.0/24"), lease("10.3.5.0/24"), lease("10.3.31.0/24")};
+const std::vector<Lease> kLeases{lease("10.3.1.0/24"), lease("10.3.2.0/24"), lease("10.3.4.0/24"), lease("10.3.5.0/24"),
+                                 lease("10.3.31.0/24")};
 const IpAddress kOwn = ip("1.2.3.4");
 
 size_t first(size_t) { return 0; }
@@ -59,9 +60,7 @@ TEST(Allocate, takes_free_subnets_between_min_and_max) {  // flannel: TestAcquir
   EXPECT_FALSE(choose(kLeases).held);
 }
 
-TEST(Allocate, the_first_subnet_is_skipped_by_default_bounds) {
-  EXPECT_EQ(choose({}).subnet, prefix("10.3.1.0/24"));
-}
+TEST(Allocate, the_first_subnet_is_skipped_by_default_bounds) { EXPECT_EQ(choose({}).subnet, prefix("10.3.1.0/24")); }
 
 TEST(Allocate, every_pick_is_free_and_distinct) {
   std::set<Prefix> seen;

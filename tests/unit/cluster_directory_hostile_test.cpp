@@ -121,8 +121,9 @@ TEST_F(HostileDirectory, a_subnet_outside_of_the_network_once_that_is_known) {
   const auto store = dir_.open();
   ASSERT_TRUE(store->acquire(net_conf("10.244.0.0/16"), request("1.2.3.4", "10.244.5.0/24")));
   EXPECT_THAT(listed(*store), ElementsAre("10.244.1.0/24 1.1.1.1", "10.244.5.0/24 1.2.3.4"));
-  EXPECT_THAT(rejected(*store), ElementsAre("0.0.0.0-0: outside of Network 10.244.0.0/16", "10.244.0.0-16: outside of Network 10.244.0.0/16",
-                                            "10.99.1.0-24: outside of Network 10.244.0.0/16"));
+  EXPECT_THAT(rejected(*store),
+              ElementsAre("0.0.0.0-0: outside of Network 10.244.0.0/16", "10.244.0.0-16: outside of Network 10.244.0.0/16",
+                          "10.99.1.0-24: outside of Network 10.244.0.0/16"));
 }
 
 TEST_F(HostileDirectory, times_from_the_past_and_the_future) {

@@ -1,5 +1,3 @@
-#include "cluster/directory_store.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -8,6 +6,7 @@
 #include <string>
 
 #include "base/fd.h"
+#include "cluster/directory_store.h"
 #include "support/golden.h"
 #include "support/lease_dir.h"
 

@@ -16,8 +16,9 @@ TEST(FreshDirectory, IsWatchedFromTheStart) {
   ASSERT_TRUE((*store)->list());
   ASSERT_FALSE((*store)->drain_events());
 
-  ASSERT_TRUE(write_file_atomic(dir.file("leases") + "/subnets/10.244.7.0-24",
-                                R"({"PublicIP":"192.168.88.12","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"f2:91:b4:a4:d8:06"}})"));
+  ASSERT_TRUE(
+      write_file_atomic(dir.file("leases") + "/subnets/10.244.7.0-24",
+                        R"({"PublicIP":"192.168.88.12","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"f2:91:b4:a4:d8:06"}})"));
   pollfd watched{(*store)->event_fd(), POLLIN, 0};
   ASSERT_EQ(::poll(&watched, 1, 10000), 1);
   EXPECT_TRUE((*store)->drain_events());

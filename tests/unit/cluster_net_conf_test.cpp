@@ -118,7 +118,8 @@ TEST(NetConf, unknown_keys_are_ignored_and_null_is_absent) {
 
 TEST(NetConf, an_array_beside_a_key_does_not_hide_it) {
   EXPECT_EQ(parse(R"({"a": [1, [2, {"Network": "10.9.0.0/16"}]], "Network": "10.3.0.0/16", "Backend": {"b": [], "Type": "vxlan"}})")
-                .network.to_string(), "10.3.0.0/16");
+                .network.to_string(),
+            "10.3.0.0/16");
 }
 
 struct BadRule {
@@ -148,8 +149,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadRule{R"("Network": "10.3.0.0/33")", ErrorKind::decode, "Network", kDefineNetwork},
         BadRule{R"("Network": "10.300.0.0/16")", ErrorKind::decode, "Network", kDefineNetwork},
         BadRule{R"("Network": "fd00::/48")", ErrorKind::invalid, "Network", kDefineNetwork},
-        BadRule{R"("Network": "10.3.0.0/29")", ErrorKind::invalid, "Network",
-                "network is too small. Minimum useful network prefix is /28"},
+        BadRule{R"("Network": "10.3.0.0/29")", ErrorKind::invalid, "Network", "network is too small. Minimum useful network prefix is /28"},
         BadRule{R"("Network": "10.3.0.0/16", "SubnetLen": 31)", ErrorKind::invalid, "SubnetLen", "SubnetLen must be less than /31"},
         BadRule{R"("Network": "10.3.0.0/16", "SubnetLen": 17)", ErrorKind::invalid, "SubnetLen",
                 "network must be able to accommodate at least four subnets"},
@@ -189,12 +189,17 @@ TEST(NetConf, a_wrong_type_names_file_key_expected_and_found) {
   };
   for (const Case& c : {
            Case{conf_with(R"("Network": 10)"), "net-conf.json: Network must be a string, found the number 10"},
-           Case{conf_with(R"("Network": "10.3.0.0/16", "SubnetLen": "24")"), "net-conf.json: SubnetLen must be a whole number, found the string \"24\""},
-           Case{conf_with(R"("Network": "10.3.0.0/16", "SubnetLen": 24.0)"), "net-conf.json: SubnetLen must be a whole number, found the number 24.0"},
+           Case{conf_with(R"("Network": "10.3.0.0/16", "SubnetLen": "24")"),
+                "net-conf.json: SubnetLen must be a whole number, found the string \"24\""},
+           Case{conf_with(R"("Network": "10.3.0.0/16", "SubnetLen": 24.0)"),
+                "net-conf.json: SubnetLen must be a whole number, found the number 24.0"},
            Case{conf_with(R"("Network": "10.3.0.0/16", "SubnetMin": true)"), "net-conf.json: SubnetMin must be a string, found true"},
-           Case{conf_with(R"("Network": "10.3.0.0/16", "EnableIPv4": "yes")"), "net-conf.json: EnableIPv4 must be true or false, found the string \"yes\""},
-           Case{conf_with(R"("Network": "10.3.0.0/16", "EnableNFTables": 1)"), "net-conf.json: EnableNFTables must be true or false, found the number 1"},
-           Case{R"({"Network": "10.3.0.0/16", "Backend": "vxlan"})", "net-conf.json: Backend must be an object, found the string \"vxlan\""},
+           Case{conf_with(R"("Network": "10.3.0.0/16", "EnableIPv4": "yes")"),
+                "net-conf.json: EnableIPv4 must be true or false, found the string \"yes\""},
+           Case{conf_with(R"("Network": "10.3.0.0/16", "EnableNFTables": 1)"),
+                "net-conf.json: EnableNFTables must be true or false, found the number 1"},
+           Case{R"({"Network": "10.3.0.0/16", "Backend": "vxlan"})",
+                "net-conf.json: Backend must be an object, found the string \"vxlan\""},
            Case{R"({"Network": "10.3.0.0/16", "Backend": ["vxlan"]})", "net-conf.json: Backend must be an object, found an array"},
            Case{R"({"Network": "10.3.0.0/16", "Backend": {"Type": {}}})", "net-conf.json: Backend.Type must be a string, found an object"},
            Case{backend_with(R"("VNI": "1")"), "net-conf.json: Backend.VNI must be a whole number, found the string \"1\""},
@@ -223,7 +228,8 @@ TEST(NetConf, depth_is_limited) {
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += R"({"a":)";
   EXPECT_THAT(refuse(deep).what, HasSubstr("nested deeper than 64 levels"));
-  std::string arrays = R"({"a":)" + std::string(100000, '[') + std::string(100000, ']') + R"(, "Network": "10.3.0.0/16", "Backend": {"Type": "vxlan"}})";
+  std::string arrays =
+      R"({"a":)" + std::string(100000, '[') + std::string(100000, ']') + R"(, "Network": "10.3.0.0/16", "Backend": {"Type": "vxlan"}})";
   EXPECT_EQ(parse(arrays).network.to_string(), "10.3.0.0/16");
 }
 
@@ -265,8 +271,8 @@ TEST(NetConf, keys_that_cannot_be_honoured_are_unsupported) {
 }
 
 TEST(NetConf, numbers_of_the_backend_have_bounds) {
-  for (const std::string key : {R"("VNI": 16777216)", R"("VNI": -1)", R"("Port": 65536)", R"("Port": -1)", R"("MTU": 65536)", R"("MTU": 575)",
-                                R"("MTU": -1)"}) {
+  for (const std::string key :
+       {R"("VNI": 16777216)", R"("VNI": -1)", R"("Port": 65536)", R"("Port": -1)", R"("MTU": 65536)", R"("MTU": 575)", R"("MTU": -1)"}) {
     const Error error = refuse(backend_with(key));
     EXPECT_EQ(error.kind, ErrorKind::invalid) << key;
     EXPECT_THAT(error.what, HasSubstr("Backend." + key.substr(1, key.find('"', 1) - 1)));

@@ -29,7 +29,8 @@ class FreeSweep {
   IpAddress taken_until_;  // the last address of everything taken so far
 };
 
-const Lease* own_lease(const NetConf& conf, const std::vector<Lease>& leases, const IpAddress& public_ip, const std::optional<Prefix>& previous) {
+const Lease* own_lease(const NetConf& conf, const std::vector<Lease>& leases, const IpAddress& public_ip,
+                       const std::optional<Prefix>& previous) {
   const Lease* own = nullptr;
   for (const Lease& lease : leases) {
     if (lease.attributes.public_ip != public_ip || !fits(conf, lease.subnet)) continue;
@@ -58,8 +59,8 @@ Result<SubnetChoice> choose_subnet(const NetConf& conf, const std::vector<Lease>
     if (sweep.is_free(subnet)) free.push_back(subnet);
   }
   if (free.empty()) {
-    return with_remedy(fail(ErrorKind::exhausted, "out of subnets: every /{} from {} to {} is leased", conf.subnet_len, conf.subnet_min.to_string(),
-                            conf.subnet_max.to_string()),
+    return with_remedy(fail(ErrorKind::exhausted, "out of subnets: every /{} from {} to {} is leased", conf.subnet_len,
+                            conf.subnet_min.to_string(), conf.subnet_max.to_string()),
                        "remove the leases of nodes that are gone, or configure a larger Network or SubnetLen");
   }
   return SubnetChoice{.subnet = free[pick(free.size())]};
@@ -68,7 +69,8 @@ Result<SubnetChoice> choose_subnet(const NetConf& conf, const std::vector<Lease>
 std::vector<Prefix> unfit_leases(const NetConf& conf, const std::vector<Lease>& leases, const IpAddress& public_ip) {
   std::vector<Prefix> unfit;
   for (const Lease& lease : leases) {
-    if (lease.attributes.public_ip == public_ip && !fits(conf, lease.subnet) && lease.expires != kNeverExpires) unfit.push_back(lease.subnet);
+    if (lease.attributes.public_ip == public_ip && !fits(conf, lease.subnet) && lease.expires != kNeverExpires)
+      unfit.push_back(lease.subnet);
   }
   return unfit;
 }

@@ -74,12 +74,16 @@ bool is_temporary(const std::string& name) {
          (name.size() > 8 && name[0] == '.' && parse_subnet_key(name.substr(1, name.size() - 8)));  // ".KEY.XXXXXX" of write_file_atomic()
 }
 
+Status make_store(const std::string& dir) {
+  TRY(make_directories(dir + "/subnets"));
+  return make_directories(dir + "/nodes");
+}
+
 class DirectoryStore final : public LeaseStore {
  public:
   DirectoryStore(const std::string& dir, const DirectoryStoreTiming& timing, DirectoryWatch watch)
       : dir_(dir), timing_(timing), watch_(std::move(watch)), directory_(dir + "/subnets"), random_(std::random_device{}()) {}
 
-  Status make_directories_below();
   Result<LeaseSet> list() override;
   Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) override;
   Result<Lease> renew(const Lease& lease) override;
@@ -104,19 +108,14 @@ class DirectoryStore final : public LeaseStore {
   DirectoryWatch watch_;
   LeaseDirectory directory_;
   std::mt19937_64 random_;
-  std::optional<NetConf> conf_;     // of the last acquire()
-  std::optional<Lease> own_;        // as this store wrote it last
-  Fd identity_;                     // the lock on DIR/nodes/<identity_address_>
+  std::optional<NetConf> conf_;  // of the last acquire()
+  std::optional<Lease> own_;     // as this store wrote it last
+  Fd identity_;                  // the lock on DIR/nodes/<identity_address_>
   IpAddress identity_address_;
   SystemTime next_expiry_ = kNeverExpires;
   bool look_again_ = false;  // the caller has yet to list() a change that was seen, or its list() failed
   int ticks_ = 0;
 };
-
-Status DirectoryStore::make_directories_below() {
-  TRY(make_directories(directory_.path()));
-  return make_directories(dir_ + "/nodes");
-}
 
 Result<LeaseSet> DirectoryStore::read_set() {
   if (TRY(directory_.refresh())) look_again_ = true;
@@ -154,8 +153,7 @@ Result<Lease> DirectoryStore::acquire(const NetConf& conf, const LeaseRequest& r
   }
   const Pick pick = [this](size_t bound) { return static_cast<size_t>(random_below(bound)); };
   for (int lost = 0; lost < kLostRaces; ++lost) {
-    const auto choice =
-        TRY(choose_subnet(conf, set.leases, blocked, request.attributes.public_ip, request.previous_subnet, pick));
+    const auto choice = TRY(choose_subnet(conf, set.leases, blocked, request.attributes.public_ip, request.previous_subnet, pick));
     auto lease = choice.held ? update(choice.subnet, request.attributes) : take(choice.subnet, request.attributes);
     if (lease) {
       for (const Prefix& unfit : unfit_leases(conf, set.leases, request.attributes.public_ip)) TRY(remove_file(path_of(unfit)));
@@ -192,7 +190,7 @@ bool DirectoryStore::is_own(const Lease& found, const Lease& lease) const {
 
 // What every change needs first: the directories, the node's identity, and the lock.
 Result<Fd> DirectoryStore::begin_change(const IpAddress& public_ip) {
-  TRY(make_directories_below());
+  TRY(make_store(dir_));
   TRY(hold_identity(public_ip));
   auto lock = lock_file(dir_ + "/lock", timing_.lock_patience);
   if (!lock && lock.error().kind == ErrorKind::unavailable) {
@@ -272,8 +270,8 @@ void DirectoryStore::remove_stale_temporaries() {
   const auto limit = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now() - kTemporaryLifetime);
   while (const dirent* entry = ::readdir(dir)) {
     struct stat status {};
-    if (entry->d_name[0] == '.' && is_temporary(entry->d_name) && ::fstatat(::dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISREG(status.st_mode) && status.st_mtime < limit) {
+    if (entry->d_name[0] == '.' && is_temporary(entry->d_name) &&
+        ::fstatat(::dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) && status.st_mtime < limit) {
       ::unlinkat(::dirfd(dir), entry->d_name, 0);
     }
   }
@@ -283,11 +281,9 @@ void DirectoryStore::remove_stale_temporaries() {
 }  // namespace
 
 Result<std::unique_ptr<LeaseStore>> open_directory_store(const std::string& dir, const DirectoryStoreTiming& timing) {
-  TRY(make_directories(dir + "/subnets"));  // before it is watched: a directory that is missing would be found by the timer only
+  TRY(make_store(dir));  // before it is watched: a directory that is missing would be found by the timer only
   auto watch = TRY(DirectoryWatch::open(dir + "/subnets", timing.check_interval));
-  auto store = std::make_unique<DirectoryStore>(dir, timing, std::move(watch));
-  TRY(store->make_directories_below());
-  return store;
+  return std::make_unique<DirectoryStore>(dir, timing, std::move(watch));
 }
 
 }  // namespace merino

@@ -4,8 +4,8 @@
 //   DIR/nodes/192.168.88.12      locked by the node with that public IP as long as it runs
 //   DIR/lock                     locked by whoever changes DIR/subnets
 //
-// Expiry. A lease ends kLeaseTtl after its file was last modified. Renewing it means touching the file, or writing it anew if the attributes
-// changed. Expired files stay until their subnet is taken by somebody.
+// Expiry. A lease ends kLeaseTtl after its file was last modified. Renewing it means touching the file, or writing it anew if the
+// attributes changed. Expired files stay until their subnet is taken by somebody.
 //
 // Reservations. A file that nobody may write (mode 0444) never expires, and keeps its mode when its node writes its attributes into it.
 // So `{"PublicIP":"192.168.88.12"}` in a read-only file 10.244.7.0-24 gives that node that subnet for ever.
@@ -14,9 +14,11 @@
 // on NFS too: were locks not to work there, two nodes still could not create the same lease. Readers take no lock: a file appears whole.
 //
 // What is not a lease (a foreign name, content that is none, a directory, a link, a device, an IPv6 or dual-stack key, a subnet outside
-// of the network once acquire() has named it) is rejected: listed with its reason, and its name is not used. Names that begin with a dot are passed over.
+// of the network once acquire() has named it) is rejected: listed with its reason, and its name is not used. Names that begin with a dot
+// are passed over.
 //
-// Overlaps. No node makes them; a hand or an older configuration can. One lease counts, the other is rejected, by what every node sees alike:
+// Overlaps. No node makes them; a hand or an older configuration can. One lease counts, the other is rejected, by what every node sees
+// alike:
 // 1. the lease with the configured subnet length counts (of two that overlap, at most one has it);
 // 2. else the older file, by its time of birth, which renewal leaves alone; but new attributes make a new file;
 // 3. else, if the file system knows no births, the larger subnet: a longer prefix inside another's subnet is rejected.

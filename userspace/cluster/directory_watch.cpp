@@ -59,7 +59,7 @@ DirectoryWatch::Events DirectoryWatch::drain() {
 
 bool DirectoryWatch::read_inotify() {
   bool changed = false;
-  alignas(inotify_event) std::array<char, 16384> buffer;
+  alignas(inotify_event) std::array<char, 16384> buffer{};
   for (;;) {
     const ssize_t size = ::read(inotify_.get(), buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;

@@ -23,13 +23,20 @@ struct JsonObject::Node {
 
   [[nodiscard]] std::string describe() const {
     switch (kind) {
-      case Kind::null: return "null";
-      case Kind::boolean: return truth ? "true" : "false";
-      case Kind::integer: return fmt::format("the number {}", number);
-      case Kind::fraction: return fmt::format("the number {}", printable(text));
-      case Kind::string: return fmt::format("the string \"{}\"", printable(text));
-      case Kind::array: return "an array";
-      case Kind::object: return "an object";
+      case Kind::null:
+        return "null";
+      case Kind::boolean:
+        return truth ? "true" : "false";
+      case Kind::integer:
+        return fmt::format("the number {}", number);
+      case Kind::fraction:
+        return fmt::format("the number {}", printable(text));
+      case Kind::string:
+        return fmt::format("the string \"{}\"", printable(text));
+      case Kind::array:
+        return "an array";
+      case Kind::object:
+        return "an object";
     }
     return "nothing";
   }
@@ -119,16 +126,6 @@ bool same_key(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-// The parser quotes what it stumbled over, which may be anything.
-std::string one_line(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size() && out.size() < 400; i += 80) {
-    const std::string piece = printable(text.substr(i, 80));
-    out += piece;
-  }
-  return out;
-}
-
 }  // namespace
 
 JsonObject::JsonObject(std::shared_ptr<const Node> root, const Node* node, std::string prefix)
@@ -136,7 +133,10 @@ JsonObject::JsonObject(std::shared_ptr<const Node> root, const Node* node, std::
 
 Result<JsonObject> JsonObject::parse(const std::string& text, const std::string& source) {
   Builder builder;
-  if (!nlohmann::json::sax_parse(text, &builder)) return fail(ErrorKind::decode, "{}: not valid JSON: {}", source, one_line(builder.error));
+  if (!nlohmann::json::sax_parse(text, &builder)) {
+    constexpr size_t kLongestText = 300;  // it quotes what the parser stumbled over, which may be anything
+    return fail(ErrorKind::decode, "{}: not valid JSON: {}", source, printable(builder.error, kLongestText));
+  }
   if (builder.root.kind != Node::Kind::object && builder.root.kind != Node::Kind::null) {
     return fail(ErrorKind::decode, "{}: must be a JSON object, found {}", source, builder.root.describe());
   }

@@ -11,11 +11,7 @@
 namespace merino {
 namespace {
 
-constexpr int64_t kLargestVni = (1 << 24) - 1;
-
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+std::string quoted(const std::string& text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
 // An address at which one node can be reached: not this host's own loopback, not many nodes, not none.
 bool is_node_address(const IpAddress& address) {
@@ -63,7 +59,8 @@ tl::unexpected<Error> bad_key(const std::string& key) {
 }  // namespace
 
 std::string format_lease_attributes(const LeaseAttributes& attributes) {
-  std::string out = fmt::format(R"({{"PublicIP":"{}","PublicIPv6":)", attributes.public_ip.is_v4() ? attributes.public_ip.to_string() : "0.0.0.0");
+  std::string out =
+      fmt::format(R"({{"PublicIP":"{}","PublicIPv6":)", attributes.public_ip.is_v4() ? attributes.public_ip.to_string() : "0.0.0.0");
   out += attributes.public_ip_v6 ? fmt::format(R"("{}")", attributes.public_ip_v6->to_string()) : "null";
   if (!attributes.backend_type.empty()) out += fmt::format(R"(,"BackendType":{})", quoted(attributes.backend_type));
   if (attributes.vxlan) {
@@ -97,7 +94,8 @@ Result<Prefix> parse_subnet_key(const std::string& key) {
   const char* end = key.data() + key.size();
   const auto number = std::from_chars(key.data() + dash + 1, end, length);
   const auto address = IpAddress::parse(std::string_view(key).substr(0, dash));
-  if (number.ec != std::errc() || number.ptr != end || !address || length < 0 || length > address_bits(address->family())) return bad_key(key);
+  if (number.ec != std::errc() || number.ptr != end || !address || length < 0 || length > address_bits(address->family()))
+    return bad_key(key);
   const Prefix subnet(*address, length);
   if (subnet != subnet.masked()) return fail(ErrorKind::invalid, "\"{}\" has host bits set", printable(key));
   if (format_subnet_key(subnet) != key) return bad_key(key);

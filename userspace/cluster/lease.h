@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,8 @@ inline constexpr std::chrono::seconds kLeaseTtl{86400};
 
 // A reservation: a subnet that its node keeps for ever.
 inline constexpr std::chrono::system_clock::time_point kNeverExpires = std::chrono::system_clock::time_point::max();
+
+inline constexpr uint32_t kLargestVni = (1U << 24U) - 1;
 
 struct VxlanLease {
   uint32_t vni = 1;
@@ -41,8 +44,8 @@ struct Lease {
 
 std::string format_lease_attributes(const LeaseAttributes& attributes);
 
-// Hostile input: wrong types, missing keys, a multicast or zero MAC, a non-unicast public IP are decode or invalid errors that name the key.
-// A lease of another backend type parses (vxlan stays empty).
+// Hostile input: wrong types, missing keys, a multicast or zero MAC, a non-unicast public IP are decode or invalid errors that name the
+// key. A lease of another backend type parses (vxlan stays empty).
 Result<LeaseAttributes> parse_lease_attributes(const std::string& json);
 
 // "10.244.98.0-24" <-> 10.244.98.0/24, flannel's key. Host bits must be zero.

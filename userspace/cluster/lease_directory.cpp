@@ -45,12 +45,18 @@ bool stat_at(int directory, const char* name, int flags, struct statx& status) {
 
 const char* kind_of(uint32_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFREG: return "a regular file";
-    case S_IFDIR: return "a directory";
-    case S_IFLNK: return "a symbolic link";
-    case S_IFIFO: return "a FIFO";
-    case S_IFSOCK: return "a socket";
-    default: return "a device";
+    case S_IFREG:
+      return "a regular file";
+    case S_IFDIR:
+      return "a directory";
+    case S_IFLNK:
+      return "a symbolic link";
+    case S_IFIFO:
+      return "a FIFO";
+    case S_IFSOCK:
+      return "a socket";
+    default:
+      return "a device";
   }
 }
 
@@ -63,8 +69,9 @@ LeaseFile make_file(const struct statx& status) {
   return file;
 }
 
-Result<std::string> read_content(int fd) {
-  std::string content(kLargestLease + 1, '\0');
+Result<std::string> read_content(int fd, uint64_t size) {
+  if (size > kLargestLease) return fail(ErrorKind::invalid, "larger than the {} bytes that a lease may have", kLargestLease);
+  std::string content(size, '\0');
   size_t done = 0;
   while (done < content.size()) {
     const ssize_t n = ::read(fd, content.data() + done, content.size() - done);
@@ -73,7 +80,6 @@ Result<std::string> read_content(int fd) {
     if (n == 0) break;
     done += static_cast<size_t>(n);
   }
-  if (done > kLargestLease) return fail(ErrorKind::invalid, "larger than the {} bytes that a lease may have", kLargestLease);
   content.resize(done);
   return content;
 }
@@ -82,7 +88,7 @@ Result<Lease> parse_lease(int fd, const std::string& name, const LeaseFile& file
   Lease lease;
   lease.subnet = TRY(parse_subnet_key(name));
   if (lease.subnet.family() != Family::v4) return fail(ErrorKind::unsupported, "an IPv6 subnet, which this build cannot use");
-  const std::string content = TRY(read_content(fd));
+  const std::string content = TRY(read_content(fd, file.version.size));
   lease.attributes = TRY(parse_lease_attributes(content));
   const bool writable = (file.version.mode & 0222U) != 0;
   lease.expires = writable ? system_time(file.version.modified_ns) + kLeaseTtl : kNeverExpires;

@@ -31,10 +31,10 @@ struct LeaseFile {
   };
 
   Version version;
-  int64_t born_ns = 0;  // 0 where the file system does not say
-  bool settled = false;   // old enough that another change would show in its times
-  uint64_t refreshed = 0; // number of the last refresh that saw it
-  std::string reason;     // why it is no lease; empty: the rest is valid
+  int64_t born_ns = 0;     // 0 where the file system does not say
+  bool settled = false;    // old enough that another change would show in its times
+  uint64_t refreshed = 0;  // number of the last refresh that saw it
+  std::string reason;      // why it is no lease; empty: the rest is valid
   Lease lease;
 };
 

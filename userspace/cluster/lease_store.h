@@ -34,8 +34,8 @@ class LeaseStore {
   virtual Result<LeaseSet> list() = 0;
 
   // The node's subnet, in flannel's order: the unexpired lease with our public IP if it fits `conf` (attributes are updated in place); else
-  // the previous subnet if it fits and nobody holds it; else one of the first 100 free subnets from subnet_min, at random. A lost race takes
-  // the next one. exhausted when there is none.
+  // the previous subnet if it fits and nobody holds it; else one of the first 100 free subnets from subnet_min, at random. A lost race
+  // takes the next one. exhausted when there is none.
   virtual Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) = 0;
 
   // Extends the lease by kLeaseTtl and writes the attributes if they differ. A lease that somebody deleted is taken again (same subnet);

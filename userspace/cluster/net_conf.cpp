@@ -8,13 +8,13 @@
 
 #include "base/file.h"
 #include "cluster/json_object.h"
+#include "cluster/lease.h"
 #include "cluster/printable.h"
 
 namespace merino {
 namespace {
 
 constexpr size_t kMaxBytes = 1U << 20U;
-constexpr int64_t kLargestVni = (1 << 24) - 1;
 constexpr int64_t kSmallestMtu = 576;  // what every IPv4 host must be able to receive
 constexpr int64_t kLargestMtu = 65535;
 constexpr uint16_t kKernelVxlanPort = 8472;
@@ -54,14 +54,16 @@ Result<Prefix> read_network(const JsonObject& object) {
   constexpr const char* kRemedy = R"(set "Network": "10.244.0.0/16", or another IPv4 network that nothing else uses)";
   const auto text = TRY(object.string("Network"));
   if (!text) {
-    return with_remedy(fail(ErrorKind::invalid, "{} is missing: please define a correct Network parameter in the flannel config",
-                            object.where("Network")), kRemedy);
+    return with_remedy(
+        fail(ErrorKind::invalid, "{} is missing: please define a correct Network parameter in the flannel config", object.where("Network")),
+        kRemedy);
   }
   const auto network = Prefix::parse(*text);
   if (!network || network->family() != Family::v4 || network->masked() == Prefix(IpAddress::from_v4(0), 0)) {
     return with_remedy(fail(network ? ErrorKind::invalid : ErrorKind::decode,
                             "{} must be an IPv4 network, found \"{}\": please define a correct Network parameter in the flannel config",
-                            object.where("Network"), printable(*text)), kRemedy);
+                            object.where("Network"), printable(*text)),
+                       kRemedy);
   }
   return network->masked();
 }
@@ -72,7 +74,8 @@ Result<int> read_subnet_len(const JsonObject& object, const Prefix& network) {
   if (wanted == 0) {
     if (network.length() > 28) {
       return with_remedy(fail(ErrorKind::invalid, "{} is {}: network is too small. Minimum useful network prefix is /28",
-                              object.where("Network"), network.to_string()), "define a larger Network");
+                              object.where("Network"), network.to_string()),
+                         "define a larger Network");
     }
     return network.length() <= 22 ? 24 : network.length() + 2;
   }
@@ -80,8 +83,8 @@ Result<int> read_subnet_len(const JsonObject& object, const Prefix& network) {
     return with_remedy(fail(ErrorKind::invalid, "{} is {}: SubnetLen must be less than /31", where, wanted), "set it to 30 or less");
   }
   if (wanted < network.length() + 2) {
-    return with_remedy(fail(ErrorKind::invalid, "{} is {} and Network is {}: network must be able to accommodate at least four subnets", where,
-                            wanted, network.to_string()),
+    return with_remedy(fail(ErrorKind::invalid, "{} is {} and Network is {}: network must be able to accommodate at least four subnets",
+                            where, wanted, network.to_string()),
                        fmt::format("set SubnetLen to {} or more", network.length() + 2));
   }
   return wanted;
@@ -116,7 +119,8 @@ Status read_bounds(const JsonObject& object, NetConf& conf) {
   conf.subnet_max = TRY(read_bound(object, "SubnetMax", conf, last));
   if (conf.subnet_min > conf.subnet_max) {
     return with_remedy(fail(ErrorKind::invalid, "{} {} is above SubnetMax {}: no subnet is left to lease", object.where("SubnetMin"),
-                            conf.subnet_min.to_string(), conf.subnet_max.to_string()), "swap them");
+                            conf.subnet_min.to_string(), conf.subnet_max.to_string()),
+                       "swap them");
   }
   return ok();
 }
@@ -136,8 +140,9 @@ Status check_backend_type(const JsonObject& backend) {
   if (known == kFlannelBackends.end()) {
     return with_remedy(fail(ErrorKind::invalid, "{}: unknown backend type: \"{}\"", backend.where("Type"), printable(written)), kUseVxlan);
   }
-  return with_remedy(fail(ErrorKind::unsupported, "{} is \"{}\", a backend of flannel that this build does not have", backend.where("Type"), type),
-                     known->instead);
+  return with_remedy(
+      fail(ErrorKind::unsupported, "{} is \"{}\", a backend of flannel that this build does not have", backend.where("Type"), type),
+      known->instead);
 }
 
 Status refuse_if_set(const JsonObject& backend, const char* key, const char* why) {
@@ -171,7 +176,8 @@ Result<JsonObject> find_backend(const JsonObject& object) {
   if (!backend) return in_context(backend.error(), "error decoding Backend property of config");
   if (!*backend) {
     return with_remedy(fail(ErrorKind::unsupported, "{} is missing, which means flannel's \"udp\", and this build does not have it",
-                            object.where("Backend")), kUseVxlan);
+                            object.where("Backend")),
+                       kUseVxlan);
   }
   return **backend;
 }
@@ -194,8 +200,9 @@ Result<NetConf> parse_net_conf(const std::string& json, const std::string& path_
 Result<NetConf> load_net_conf(const std::string& path) {
   auto text = read_file(path, kMaxBytes);
   if (!text && text.error().kind == ErrorKind::not_found) {
-    return with_remedy(tl::unexpected(std::move(text).error()),
-                       R"(write it, for instance {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}, or name another by --net-config-path)");
+    return with_remedy(
+        tl::unexpected(std::move(text).error()),
+        R"(write it, for instance {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}, or name another by --net-config-path)");
   }
   return parse_net_conf(TRY(std::move(text)), path);
 }

@@ -14,13 +14,13 @@ enum class BackendType { vxlan };
 
 struct VxlanConf {
   uint32_t vni = 1;
-  uint16_t port = 8472;          // Backend.Port 0 or absent: the kernel's default, 8472
-  std::optional<int> mtu;        // Backend.MTU: of the uplink, before the tunnel's overhead
-  bool fast_path = true;         // merino's own key Backend.FastPath
+  uint16_t port = 8472;    // Backend.Port 0 or absent: the kernel's default, 8472
+  std::optional<int> mtu;  // Backend.MTU: of the uplink, before the tunnel's overhead
+  bool fast_path = true;   // merino's own key Backend.FastPath
 };
 
 struct NetConf {
-  Prefix network;        // masked
+  Prefix network;  // masked
   int subnet_len = 24;
   IpAddress subnet_min;  // first and last node subnet that may be leased
   IpAddress subnet_max;

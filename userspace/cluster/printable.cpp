@@ -6,17 +6,16 @@
 
 namespace merino {
 
-std::string printable(std::string_view text) {
-  constexpr size_t kLongest = 80;
+std::string printable(std::string_view text, size_t longest) {
   std::string out;
-  for (const char c : text.substr(0, kLongest)) {
+  for (const char c : text.substr(0, longest)) {
     if (c >= ' ' && c <= '~') {
       out += c;
     } else {
       fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
-  if (text.size() > kLongest) out += "...";
+  if (text.size() > longest) out += "...";
   return out;
 }
 

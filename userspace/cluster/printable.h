@@ -6,7 +6,7 @@
 
 namespace merino {
 
-// Control and non-ASCII bytes as \xNN; what is longer than 80 bytes is cut and ends in "...".
-std::string printable(std::string_view text);
+// Control and non-ASCII bytes as \xNN; what is longer than `longest` bytes is cut and ends in "...".
+std::string printable(std::string_view text, size_t longest = 80);
 
 }  // namespace merino
