@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@
 namespace merino::cni {
 namespace {
 
+constexpr int kCarrierTries = 1000;
+constexpr useconds_t kCarrierPause = 1000;
 constexpr const char* kAgentLog = "is merinod running? See journalctl -u merinod, or kubectl -n kube-flannel logs of the node's agent pod";
 
 Outcome<void> check_agent_ran() {
@@ -62,6 +65,17 @@ Result<unsigned> link_index(Netlink& netlink, const std::string& name) {
   const auto link = TRY(netlink.link_by_name(name));
   if (!link) return fail(ErrorKind::not_found, "interface {} went away while it was set up", name);
   return link->index;
+}
+
+// The second end that comes up gives the first one its carrier, and until the kernel's link watch has seen that, which may take it a
+// second, packets sent from there are dropped. Linux 6.8 and later catch up when they are asked about the link; older ones are waited for.
+Status wait_for_carrier(Netlink& netlink, unsigned index) {
+  for (int i = 0; i < kCarrierTries; ++i) {
+    const auto link = TRY(netlink.link_by_index(index));
+    if (!link || (link->flags & IFF_RUNNING) != 0) break;
+    ::usleep(kCarrierPause);
+  }
+  return ok();
 }
 
 // The pod reaches everything through its gateway, which is the host: nothing else answers on its link.
@@ -224,20 +238,26 @@ class Adder {
       TRY(pod_->ensure_address(pod_ifindex_, address, IFA_F_NOPREFIXROUTE | no_duplicate_check));
     }
     TRY(pod_->set_link_up(pod_ifindex_));
-    for (const Route& route : TRY(pod_routes(result_, attachment_.gateways, pod_ifindex_))) TRY(add_pod_route(route));
+    TRY(wait_for_carrier(*host_, attachment_.host_ifindex));
+    TRY(wait_for_carrier(*pod_, pod_ifindex_));
+    TRY(add_pod_routes());
     for (const IpAddress& gateway : attachment_.gateways) {
       TRY(pod_->ensure_neighbour(pod_ifindex_, gateway, attachment_.host_mac));
     }
     return ok();
   }
 
-  // Another network of the pod may have made the route before, the default route above all: the first one wins.
-  Status add_pod_route(const Route& route) {
-    const Family family = route.destination.family();
-    for (const Route& existing : TRY(pod_->routes(family))) {
-      if (existing.destination == route.destination) return ok();
+  // Another network of the pod may have made a route before, the default route above all: the first one wins.
+  Status add_pod_routes() {
+    std::vector<Route> present;
+    for (const IpAddress& gateway : attachment_.gateways) {
+      const std::vector<Route> family = TRY(pod_->routes(gateway.family()));
+      present.insert(present.end(), family.begin(), family.end());
     }
-    TRY(pod_->ensure_route(route));
+    for (const Route& route : TRY(pod_routes(result_, attachment_.gateways, pod_ifindex_))) {
+      const bool taken = std::any_of(present.begin(), present.end(), [&](const Route& it) { return it.destination == route.destination; });
+      if (!taken) TRY(pod_->ensure_route(route));
+    }
     return ok();
   }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <system_error>
+
 #include "netlink/netlink.h"
 
 namespace merino::cni {
@@ -96,8 +99,18 @@ Status leave_host(const NetworkConf& conf, Ipam& ipam, const AttachmentId& id) {
   return deleted;
 }
 
+// A writer of a record that was killed leaves write_file_atomic()'s temporary file, with a dot in front. Whoever writes records holds
+// the lock, so that those that are there now are dead.
+void sweep_records() {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(kAttachmentDir, ignored)) {
+    if (entry.path().filename().native().starts_with('.')) std::filesystem::remove(entry.path(), ignored);
+  }
+}
+
 Status forget(const AttachmentId& id) {
   const FileLock lock = TRY(attachments_lock());
+  sweep_records();
   return remove_attachment(id.container_id, id.ifname);
 }
 
