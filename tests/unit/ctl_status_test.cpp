@@ -132,17 +132,26 @@ TEST(Status, TheAgentNeverRan) {
   EXPECT_EQ(problem, (Finding{"status.json does not exist", "start merinod"}));
 }
 
-TEST(Status, TheAgentIsNotReady) {
+TEST(Status, WhatTheAgentMissesIsSaidOnce) {
   const Finding problem = only_problem([](StatusFacts& facts) {
     facts.agent->ready = false;
-    facts.agent->missing = {"the lease", "rules"};
+    facts.agent->missing = {"device: port 8472 is taken"};
+    facts.agent->steps = {{"device", "failed", "port 8472 is taken", 0}};
   });
-  EXPECT_THAT(problem.what, HasSubstr("not ready: the lease, rules"));
+  EXPECT_EQ(problem.what, "merinod is not ready: device: port 8472 is taken");
 }
 
-TEST(Status, AStepFailed) {
-  const Finding problem = only_problem([](StatusFacts& facts) { facts.agent->steps = {{"device", "failed", "port 8472 is taken", 0}}; });
-  EXPECT_THAT(problem.what, HasSubstr("step device: port 8472 is taken"));
+TEST(Status, AStepFailedThatReadinessDoesNotNeed) {
+  const Finding problem = only_problem([](StatusFacts& facts) { facts.agent->steps = {{"pods", "failed", "a broken record", 0}}; });
+  EXPECT_EQ(problem.what, "merinod failed at pods: a broken record");
+}
+
+TEST(Status, WordsOfAnAgentThatIsGoneDoNotCount) {
+  const Finding problem = only_problem([](StatusFacts& facts) {
+    facts.process = AgentProcess::gone;
+    facts.agent->missing = {"device: port 8472 is taken"};
+  });
+  EXPECT_THAT(problem.what, HasSubstr("not running"));
 }
 
 TEST(Status, TheLeaseRanOut) {

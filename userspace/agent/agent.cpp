@@ -209,7 +209,7 @@ Status run_agent(const AgentOptions& options) {
                        "start it with sudo, or as a privileged container: it loads BPF programs and configures the network");
   }
   spdlog::info("merinod {} starts", kVersion);
-  const Fd instance = TRY(take_instance_lock(std::string(kRunDir) + "/merinod.lock"));
+  const Fd instance = TRY(take_instance_lock(kAgentLockPath));
   Fd signals = TRY(block_signals());
   Netlink netlink = TRY(Netlink::open());
   NetlinkEvents events = TRY(NetlinkEvents::open());

@@ -1,5 +1,5 @@
 // /run/merino/status.json: what the agent says of itself, for merinoctl and for people. Written atomically whenever it changes; it stays
-// when the agent ends (compare `pid`).
+// when the agent ends (see kAgentLockPath).
 //
 //   {"version": "0.1.0", "pid": 4711, "ready": true, "missing": [],
 //    "node": {"public_ip": "192.168.88.12", "address": "192.168.88.12", "uplink": "eth0", "uplink_index": 2, "uplink_mtu": 1500},
@@ -24,6 +24,8 @@ namespace merino {
 
 inline constexpr const char* kRunDir = "/run/merino";
 inline constexpr const char* kAgentStatusPath = "/run/merino/status.json";
+// Locked (flock) by the agent as long as it runs.
+inline constexpr const char* kAgentLockPath = "/run/merino/merinod.lock";
 
 struct AgentStatus {
   struct Step {

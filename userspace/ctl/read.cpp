@@ -3,11 +3,14 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <cstring>
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "ctl/file_lock.h"
 #include "datapath/attach.h"
 #include "datapath/programs.h"
 
@@ -31,10 +34,12 @@ LinkFact read_link(const std::string& role, unsigned ifindex) {
   return link;
 }
 
-// A pid may be another process' by now: the name tells.
-AgentProcess find_process(int64_t pid) {
-  const auto name = read_file(fmt::format("/proc/{}/comm", pid));
-  return name && *name == "merinod\n" ? AgentProcess::running : AgentProcess::gone;
+// By its lock: a pid would tell less, for it may be another process' by now, and a container's pids are not the host's.
+AgentProcess find_agent() {
+  struct stat file {};
+  const auto locks = read_file("/proc/locks");
+  if (!locks || ::stat(kAgentLockPath, &file) != 0) return AgentProcess::gone;
+  return is_locked(*locks, {major(file.st_dev), minor(file.st_dev), file.st_ino}) ? AgentProcess::running : AgentProcess::gone;
 }
 
 ProgramFact read_program(Program program, const AttachPoint& point) {
@@ -66,19 +71,8 @@ Result<PodsRead> read_pod_rows() {
 }
 
 StatusFacts read_status_facts() {
-  StatusFacts facts{std::chrono::system_clock::now(),
-                    load_agent_status(),
-                    AgentProcess::gone,
-                    loaded_config(),
-                    program_id(),
-                    {},
-                    {},
-                    load_subnet_env(kSubnetEnvPath),
-                    std::vector<PodRow>{},
-                    {},
-                    read_peers(),
-                    read_counters()};
-  if (facts.agent) facts.process = find_process(facts.agent->pid);
+  StatusFacts facts{std::chrono::system_clock::now(), load_agent_status(),   find_agent(), loaded_config(), program_id(),   {}, {},
+                    load_subnet_env(kSubnetEnvPath),  std::vector<PodRow>{}, {},           read_peers(),    read_counters()};
   auto pods = read_pod_rows();
   if (pods) {
     facts.pods = std::move(pods->rows);

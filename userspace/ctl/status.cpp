@@ -33,23 +33,27 @@ std::string format_span(std::chrono::seconds span) {
   return fmt::format("{}s", span.count());
 }
 
+void assess_steps(const AgentStatus& agent, StatusReport& report) {
+  for (const std::string& missing : agent.missing) report.problems.push_back({"merinod is not ready: " + missing, kAgentLog});
+  for (const auto& step : agent.steps) {
+    const std::string failure = fmt::format("{}: {}", step.name, step.error);
+    const bool named = std::find(agent.missing.begin(), agent.missing.end(), failure) != agent.missing.end();
+    if (step.condition == "failed" && !named) report.problems.push_back({"merinod failed at " + failure, kAgentLog});
+  }
+}
+
 void assess_agent(const StatusFacts& facts, StatusReport& report) {
   if (!facts.agent) {
     report.problems.push_back(as_finding(facts.agent.error()));
     return;
   }
   const AgentStatus& agent = *facts.agent;
-  if (facts.process == AgentProcess::gone) {
+  if (facts.process == AgentProcess::running) {
+    assess_steps(agent, report);
+  } else {
     report.problems.push_back(
         {fmt::format("merinod is not running (its last pid was {}): pods go on, but changes of other nodes are not followed", agent.pid),
          fmt::format("systemctl start merinod; {}", kAgentLog)});
-  } else if (!agent.ready) {
-    report.problems.push_back(
-        {agent.missing.empty() ? "merinod is not ready" : fmt::format("merinod is not ready: {}", fmt::join(agent.missing, ", ")),
-         kAgentLog});
-  }
-  for (const auto& step : agent.steps) {
-    if (step.condition == "failed") report.problems.push_back({fmt::format("merinod, step {}: {}", step.name, step.error), kAgentLog});
   }
   for (const auto& rejected : agent.rejected_leases) {
     report.notices.push_back(
@@ -57,8 +61,7 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
   }
   if (!agent.fast_path) {
     report.notices.push_back(
-        {fmt::format("the fast path is off: {}", agent.fast_path_why.empty() ? "FastPath is false in net-conf.json" : agent.fast_path_why),
-         "pods talk through the kernel's stack meanwhile, only slower"});
+        {fmt::format("the fast path is off: {}", agent.fast_path_why), "pods talk through the kernel's stack meanwhile, only slower"});
   }
   if (lease_left(facts) <= std::chrono::seconds(0)) {
     report.problems.push_back(
