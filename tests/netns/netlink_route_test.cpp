@@ -61,6 +61,7 @@ TEST_F(Routes, EveryShapeIsSetOnce) {
   expect_set(on_link("fd10::5/128", d0));
   expect_set(via("fd11::/48", "fd00::2", d0));
   expect_set(via("::/0", "fd00::2", d0));
+  expect_set(via("fd12::/48", "fe80::2", d0));
   EXPECT_THAT(run_ip("route"), HasSubstr("10.244.1.5 dev d0 proto static scope link"));
   EXPECT_THAT(run_ip("route"), HasSubstr("default via 192.0.2.2 dev d0 proto static"));
   EXPECT_THAT(run_ip("-6 route"), HasSubstr("fd10::5 dev d0 proto static metric 1024"));
@@ -170,6 +171,14 @@ TEST_F(Routes, RemovedOnceOrTwice) {
     must(netlink().remove_route(route));
   }
   must(netlink().remove_route(on_link("10.244.1.5/32", 4711)));
+}
+
+TEST_F(Routes, RemovedAlsoIfItsSourceIsAnother) {
+  run_ip("route add 10.244.1.5/32 dev d0 src 192.0.2.1");
+  Route route = on_link("10.244.1.5/32", d0);
+  route.source = ip("192.0.2.77");
+  must(netlink().remove_route(route));
+  EXPECT_EQ(must(netlink().routes(Family::v4)).size(), 1U);
 }
 
 TEST_F(Routes, RemovingLeavesTheRouteOfAnotherInterface) {

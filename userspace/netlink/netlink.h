@@ -89,7 +89,8 @@ class Netlink {
   Result<std::optional<Link>> link_by_index(unsigned index);
   // The external-mode (collect metadata), NOARP VXLAN device with this port, MAC and MTU, and up. A device of that name which is
   // something else, or has another port or mode, is deleted and made anew; another MAC or MTU is set in place.
-  // exists (with the remedy) when another VXLAN device, named in the text, or a process holds the UDP port: then nothing is changed.
+  // exists (with the remedy) when another VXLAN device, named in the text, holds the UDP port: then nothing was changed; or when a process
+  // holds it, which shows only when the device is set up: a device that was made for that is deleted again.
   struct VxlanResult {
     unsigned index;
     bool changed;
@@ -113,7 +114,8 @@ class Netlink {
   Result<std::vector<Route>> routes(Family family);
   // Exactly this route for its destination (replaces one that differs, same metric 0). IPv6 has no scopes: there it is not compared.
   Result<bool> ensure_route(const Route& route);
-  Status remove_route(const Route& route);  // gone already: success
+  // By destination, interface and gateway if one is given. Gone already: success.
+  Status remove_route(const Route& route);
   // RTM_GETROUTE: which interface, source and gateway the kernel would use. unavailable: unreachable.
   Result<Route> route_to(const IpAddress& destination);
 

@@ -105,7 +105,6 @@ Request route_request(int type, int flags, const rtmsg& header, const Route& rou
   if (route.destination.length() > 0) request.put(RTA_DST, route.destination.address());
   request.put(RTA_OIF, route.link_index);
   if (route.gateway) request.put(RTA_GATEWAY, *route.gateway);
-  if (route.source) request.put(RTA_PREFSRC, *route.source);
   return request;
 }
 
@@ -116,6 +115,7 @@ Status replace_route(nl_sock* socket, const Route& route) {
   header.rtm_type = RTN_UNICAST;
   header.rtm_scope = route.scope;
   Request request = route_request(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header, route);
+  if (route.source) request.put(RTA_PREFSRC, *route.source);
   if (route.mtu != 0) request.nest(RTA_METRICS, [&] { request.put(RTAX_MTU, route.mtu); });
   return exchange(socket, request, fmt::format("set route {} on interface {}", route.destination.to_string(), route.link_index));
 }

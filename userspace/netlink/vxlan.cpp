@@ -41,7 +41,7 @@ Result<std::optional<VxlanDevice>> find_device(nl_sock* socket, const std::strin
   TRY(get_link(socket, name, 0, [&](const ifinfomsg& header, const Attributes& attributes) { device = parse_vxlan(header, attributes); }));
   if (device && device->link.name != name) {
     return with_remedy(fail(ErrorKind::exists, "make VXLAN device {}: it is an alternative name of {}", name, device->link.name),
-                       fmt::format("ip link property del dev {} altname {}", device->link.name, name));
+                       fmt::format("take it away by `ip link property del dev {} altname {}`", device->link.name, name));
   }
   return device;
 }
