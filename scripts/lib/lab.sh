@@ -136,7 +136,7 @@ add_pod() {
   on "$node" ip netns add "$pod"
   pod "$pod" ip link set lo up
   on "$node" env CNI_PATH="$lab/bin:/usr/lib/cni:/opt/cni/bin" CAP_ARGS="$mappings" \
-    "$lib/cni-run" ADD "$conflist" "$pod" "/run/netns/$pod" eth0 >"$lab/log/$pod.json" 2>"$lab/log/$pod.log" || return 1
+    "$lib/../cni-run" ADD "$conflist" "$pod" "/run/netns/$pod" eth0 >"$lab/log/$pod.json" 2>"$lab/log/$pod.log" || return 1
   jq -r '.ips[0].address | split("/")[0]' "$lab/log/$pod.json" >"$lab/address/$pod"
 }
 

@@ -72,13 +72,10 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", MERINO_VERSION);
   app.require_subcommand(1);
 
-  Output output = Output::table;
-  const std::map<std::string, Output> outputs{{"table", Output::table}, {"json", Output::json}};
-  const auto command = [&app, &output, &outputs](const char* name, const char* about) {
+  std::string format = "table";
+  const auto command = [&app, &format](const char* name, const char* about) {
     CLI::App* sub = app.add_subcommand(name, about);
-    sub->add_option("-o,--output", output, "table or json")
-        ->transform(CLI::CheckedTransformer(outputs, CLI::ignore_case))
-        ->type_name("FORMAT");
+    sub->add_option("-o,--output", format, "what to print")->capture_default_str()->check(CLI::IsMember({"table", "json"}))->type_name("");
     return sub;
   };
   const CLI::App* status = command("status", "is this node well? exit code 2 if not, with what to do");
@@ -93,6 +90,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kFine : kError;
   }
+  const Output output = format == "json" ? Output::json : Output::table;
   if (*status) return show_status(output);
   if (*pods) return show_pods(output);
   if (*peers) return show_peers(output);
