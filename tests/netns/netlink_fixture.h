@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -81,6 +82,18 @@ class NetlinkTest : public testing::Test {
     const auto link = must(netlink().link_by_name(name));
     if (!link) throw std::runtime_error("no interface " + name);
     return link->index;
+  }
+
+  // Whether `action` raises no event. What was done before may still raise some late: then it is done again.
+  template <class Action>
+  static bool raises_no_event(Action action) {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      auto events = must(NetlinkEvents::open());
+      action();
+      if (!must(events.drain())) return true;
+      usleep(100000);
+    }
+    return false;
   }
 
   Netlink& netlink() { return *netlink_; }

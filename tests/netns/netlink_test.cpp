@@ -201,7 +201,7 @@ TEST_F(Veth, DeletedPodNamespaceTakesBothEnds) {
   must(netlink().create_veth(spec, pod.get()));
   const unsigned index = index_of("vethhost");
   pod.reset();
-  for (int i = 0; i < 1000 && must(netlink().link_by_index(index)); ++i) usleep(10000);
+  for (int i = 0; i < 600 && must(netlink().link_by_index(index)); ++i) usleep(100000);
   EXPECT_FALSE(must(netlink().link_by_index(index)));
 }
 
@@ -336,8 +336,8 @@ class Events : public NetlinkTest {
 
 TEST_F(Events, EachKindOfChangeIsSeen) {
   make_device("d0");
+  EXPECT_TRUE(raises_no_event([] { run_ip("link show"); }));
   auto events = must(NetlinkEvents::open());
-  EXPECT_FALSE(must(events.drain()));
   for (const char* change :
        {"link set d0 up", "addr add 10.1.0.5/24 dev d0", "addr add fd00::5/64 dev d0 nodad", "route add 10.2.0.0/16 dev d0",
         "-6 route add fd01::/64 dev d0", "route del 10.2.0.0/16 dev d0", "link del d0"}) {
@@ -352,9 +352,7 @@ TEST_F(Events, EachKindOfChangeIsSeen) {
 TEST_F(Events, NeighboursAreLeftOut) {
   make_device("d0");
   run_ip("link set d0 up");
-  auto events = must(NetlinkEvents::open());
-  run_ip("neigh replace 10.1.0.1 lladdr 02:00:00:00:00:01 dev d0 nud permanent");
-  EXPECT_FALSE(must(events.drain()));
+  EXPECT_TRUE(raises_no_event([] { run_ip("neigh replace 10.1.0.1 lladdr 02:00:00:00:00:01 dev d0 nud permanent"); }));
 }
 
 TEST_F(Events, LostEventsAreAnEvent) {
