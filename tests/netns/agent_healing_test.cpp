@@ -16,12 +16,21 @@ struct Damage {
 
 void PrintTo(const Damage& damage, std::ostream* out) { *out << damage.name; }
 
+#define MERINO_DELETE_ENTRIES(map)                                                     \
+  "bpftool -j map dump pinned /sys/fs/bpf/merino/" map                                 \
+  " | python3 -c 'import json,sys\nfor e in json.load(sys.stdin): print(*e[\"key\"])'" \
+  " | while read key; do bpftool map delete pinned /sys/fs/bpf/merino/" map " key hex $(echo $key | sed s/0x//g); done"
+
 const Damage kDamages[] = {
     {"Device", "ip link del merino0", "ip link show merino0 | grep -q UP"},
     {"DeviceDown", "ip link set merino0 down", "ip link show merino0 | grep -q UP && ip route show 10.244.0.0/16 | grep -q merino0"},
     {"DeviceMac", "ip link set merino0 address 02:00:00:00:00:01", "! ip link show merino0 | grep -q 02:00:00:00:00:01"},
     {"DeviceMtu", "ip link set merino0 mtu 1300", "ip link show merino0 | grep -q 'mtu 1450'"},
-    {"DeviceOfAnotherKind", "ip link del merino0; ip link add merino0 type dummy", "ip -d link show merino0 | grep -q 'vxlan external'"},
+    {"DeviceOfAnotherKind",
+     "ip link add other type bridge; printf 'link set merino0 down\\nlink set merino0 name old\\nlink set other name merino0\\nlink del "
+     "old\\n' "
+     "| ip -batch -",
+     "ip -d link show merino0 | grep -q 'vxlan external'"},
     {"Addresses", "ip addr flush dev merino0", "test $(ip -o -4 addr show merino0 | wc -l) = 2"},
     {"StrangeAddress", "ip addr add 10.244.250.1/32 dev merino0", "! ip addr show merino0 | grep -q 10.244.250.1"},
     {"Route", "ip route del 10.244.0.0/16", "ip route show 10.244.0.0/16 | grep -q 'merino0.* src '"},
@@ -41,6 +50,10 @@ const Damage kDamages[] = {
     {"AllPins", "rm -r /sys/fs/bpf/merino/*",
      "test $(ls /sys/fs/bpf/merino/links | wc -l) = 4 && test -e /sys/fs/bpf/merino/pods && test $(ls /sys/fs/bpf/merino/programs | wc -l) "
      "= 4"},
+    {"PodsMap", "rm /sys/fs/bpf/merino/pods", "bpftool map dump pinned /sys/fs/bpf/merino/pods | grep -q ifindex"},
+    {"PeersMap", "rm /sys/fs/bpf/merino/peers", "bpftool map dump pinned /sys/fs/bpf/merino/peers | grep -q underlay"},
+    {"PodEntry", MERINO_DELETE_ENTRIES("pods"), "bpftool map dump pinned /sys/fs/bpf/merino/pods | grep -q ifindex"},
+    {"PeerEntry", MERINO_DELETE_ENTRIES("peers"), "bpftool map dump pinned /sys/fs/bpf/merino/peers | grep -q underlay"},
     {"PodRoute", "ip route del $POD", "ip route show $POD | grep -q dev"},
     {"PodNeighbour", "ip neigh flush nud permanent", "ip neigh show $POD | grep -q PERMANENT"},
     {"SubnetFile", "rm /run/flannel/subnet.env", "grep -q FLANNEL_SUBNET /run/flannel/subnet.env"},

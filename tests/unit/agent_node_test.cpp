@@ -126,6 +126,14 @@ TEST(Node, ReadyWhenEveryStepIsInOrder) {
   EXPECT_TRUE(make_status(node, {step("pods", StepCondition::failed, "one pod")}, {}).ready) << "one pod does not make a node unready";
 }
 
+TEST(Node, AFloodOfRejectedLeasesIsCut) {
+  const std::vector<RejectedLease> flood(201, {"10.244.8.0-24", "not JSON"});
+  const auto listed = make_status(example(), {}, flood).rejected_leases;
+  ASSERT_EQ(listed.size(), 201U);
+  EXPECT_EQ(listed.back(), (AgentStatus::Rejected{"...", "1 more"}));
+  EXPECT_EQ(make_status(example(), {}, {flood.begin(), flood.end() - 1}).rejected_leases.back().key, "10.244.8.0-24");
+}
+
 TEST(Node, StatusSurvivesItsFile) {
   Node node = example();
   node.conntrack = false;

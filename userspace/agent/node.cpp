@@ -13,6 +13,9 @@ namespace merino {
 
 namespace {
 
+// The status file is written and read whole: a flood of rejected leases must not make it large.
+constexpr size_t kRejectedListed = 200;
+
 int64_t to_unix(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
@@ -125,7 +128,13 @@ AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, c
   status.lease_expires = to_unix(node.lease.expires);
   status.fast_path_why = fast_path_obstacle(node);
   status.fast_path = status.fast_path_why.empty();
-  for (const RejectedLease& lease : rejected) status.rejected_leases.push_back({lease.key, lease.reason});
+  for (const RejectedLease& lease : rejected) {
+    if (status.rejected_leases.size() == kRejectedListed) {
+      status.rejected_leases.push_back({"...", fmt::format("{} more", rejected.size() - kRejectedListed)});
+      break;
+    }
+    status.rejected_leases.push_back({lease.key, lease.reason});
+  }
   for (const StepState& step : steps) {
     status.steps.push_back({step.name, condition_name(step.condition), step.error, to_unix(step.since)});
     if (step.condition != StepCondition::ok && !is_aside(step.name)) status.missing.push_back(fmt::format("{}: {}", step.name, step.error));

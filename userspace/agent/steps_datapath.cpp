@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "agent/steps.h"
@@ -36,6 +37,19 @@ Status look_for_conntrack(Site& site) {
 }
 
 bool same_config(const merino_config& a, const merino_config& b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
+
+// Names what is ignored now and was not before; the status file names the rest of a flood.
+void log_new(const std::vector<RejectedLease>& ignored, const std::vector<RejectedLease>& before) {
+  constexpr size_t kLinesAtOnce = 20;
+  std::set<std::pair<std::string, std::string>> known;
+  for (const RejectedLease& lease : before) known.emplace(lease.key, lease.reason);
+  size_t lines = 0;
+  for (const RejectedLease& lease : ignored) {
+    if (known.contains({lease.key, lease.reason}) || ++lines > kLinesAtOnce) continue;
+    spdlog::warn("lease {} is ignored: {}", lease.key, lease.reason);
+  }
+  if (lines > kLinesAtOnce) spdlog::warn("{} more leases are ignored: see merinoctl status", lines - kLinesAtOnce);
+}
 
 struct Attaching {
   Program program;
@@ -105,12 +119,7 @@ Result<bool> keep_programs(Site& site) {
 
 Result<bool> keep_peers(Site& site) {
   PeerSelection selection = select_peers(site.node);
-  for (const RejectedLease& lease : selection.ignored) {
-    const auto known = [&](const RejectedLease& other) { return other.key == lease.key && other.reason == lease.reason; };
-    if (std::none_of(site.ignored_leases.begin(), site.ignored_leases.end(), known)) {
-      spdlog::warn("lease {} is ignored: {}", lease.key, lease.reason);
-    }
-  }
+  log_new(selection.ignored, site.ignored_leases);
   site.ignored_leases = std::move(selection.ignored);
   const PeerChanges changes = TRY(sync_peers(selection.peers));
   if (changes.added + changes.changed + changes.removed == 0) return false;

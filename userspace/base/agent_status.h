@@ -10,7 +10,8 @@
 //    "rejected_leases": [{"key": "10.244.7.0-24", "reason": "..."}],
 //    "steps": [{"name": "device", "condition": "ok", "error": "", "since": 1780000000}]}
 //
-// Times are seconds since the epoch; `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from being ready.
+// Of many rejected leases the first 200 are listed, and the last entry ("...") counts the others. Times are seconds since the epoch;
+// `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from being ready.
 #pragma once
 
 #include <cstdint>

@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +29,7 @@ namespace merino {
 namespace {
 
 constexpr std::array kPrograms = {Program::from_pod, Program::from_wire, Program::from_tunnel, Program::from_host};
+constexpr std::array kMaps = {"pods", "peers", "nodes", "network", "counters"};
 constexpr std::string_view kConfigMap = ".rodata.config";
 constexpr const char* kBpffs = "/sys/fs/bpf";
 
@@ -75,31 +78,53 @@ class LibbpfLog {
 
 bpf_program* find(const merino_bpf& skeleton, Program program) {
   switch (program) {
-    case Program::from_pod: return skeleton.progs.from_pod;
-    case Program::from_wire: return skeleton.progs.from_wire;
-    case Program::from_tunnel: return skeleton.progs.from_tunnel;
-    case Program::from_host: return skeleton.progs.from_host;
+    case Program::from_pod:
+      return skeleton.progs.from_pod;
+    case Program::from_wire:
+      return skeleton.progs.from_wire;
+    case Program::from_tunnel:
+      return skeleton.progs.from_tunnel;
+    case Program::from_host:
+      return skeleton.progs.from_host;
   }
   return nullptr;
 }
 
-// The id of the map with the frozen configuration that the pinned program uses; 0 if it has none.
-Result<uint32_t> config_map_id(int program_fd, const std::string& path) {
-  std::array<uint32_t, 16> ids{};
+Result<std::vector<uint32_t>> used_maps(int program_fd, const std::string& path) {
+  std::vector<uint32_t> ids(16);
   bpf_prog_info info{};
-  info.nr_map_ids = ids.size();
+  info.nr_map_ids = static_cast<uint32_t>(ids.size());
   info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
   uint32_t size = sizeof(info);
   if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return fail_errno(errno, "ask the kernel about program {}", path);
-  for (uint32_t i = 0; i < info.nr_map_ids && i < ids.size(); i++) {
-    const Fd map(bpf_map_get_fd_by_id(ids[i]));
-    if (!map) continue;
-    bpf_map_info map_info{};
-    size = sizeof(map_info);
-    if (bpf_obj_get_info_by_fd(map.get(), &map_info, &size) != 0) continue;
-    if (kConfigMap == map_info.name && map_info.value_size == sizeof(merino_config)) return ids[i];
+  ids.resize(std::min<size_t>(ids.size(), info.nr_map_ids));
+  return ids;
+}
+
+// The one with the frozen configuration; 0 if there is none.
+uint32_t config_map_id(const std::vector<uint32_t>& ids) {
+  for (const uint32_t id : ids) {
+    const Fd map(bpf_map_get_fd_by_id(id));
+    bpf_map_info info{};
+    uint32_t size = sizeof(info);
+    if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0) continue;
+    if (kConfigMap == info.name && info.value_size == sizeof(merino_config)) return id;
   }
   return 0;
+}
+
+// Do the pins show the maps that the programs use? They do not when somebody removed a pin, or a load ended halfway after that.
+Result<bool> pins_show(const std::set<uint32_t>& ids) {
+  for (const char* name : kMaps) {
+    const std::string path = pins::map(name);
+    const Fd fd(bpf_obj_get(path.c_str()));
+    if (!fd && errno == ENOENT) return false;
+    bpf_map_info info{};
+    uint32_t size = sizeof(info);
+    if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return fail_errno(errno, "open map {}", path);
+    if (!ids.contains(info.id)) return false;
+  }
+  return true;
 }
 
 // The pinned maps must be of this ABI; a node without maps is fine.
@@ -116,11 +141,12 @@ Status check_abi() {
   uint32_t version = 0;
   std::memcpy(&version, value.data(), sizeof(version));
   if (version == MERINO_ABI_VERSION || version == 0) return ok();
-  return with_remedy(fail(ErrorKind::unsupported, "the maps below {} have ABI version {}, this merinod knows version {}", pins::kRoot, version,
-                          MERINO_ABI_VERSION),
-                     version > MERINO_ABI_VERSION
-                         ? "install the newer merinod again, or remove the pins and restart: pods go through the kernel's slow path meanwhile"
-                         : "remove the pins and restart merinod: pods go through the kernel's slow path meanwhile");
+  return with_remedy(
+      fail(ErrorKind::unsupported, "the maps below {} have ABI version {}, this merinod knows version {}", pins::kRoot, version,
+           MERINO_ABI_VERSION),
+      version > MERINO_ABI_VERSION
+          ? "install the newer merinod again, or remove the pins and restart: pods go through the kernel's slow path meanwhile"
+          : "remove the pins and restart merinod: pods go through the kernel's slow path meanwhile");
 }
 
 Status write_abi_version() {
@@ -149,7 +175,8 @@ Result<Skeleton> open_skeleton() {
   bpf_object__for_each_map(map, skeleton->obj) {
     const std::string name = bpf_map__name(map);
     if (name.starts_with(".")) continue;
-    if (const int error = bpf_map__set_pin_path(map, pins::map(name).c_str()); error != 0) return fail_errno(-error, "name the pin of map {}", name);
+    if (const int error = bpf_map__set_pin_path(map, pins::map(name).c_str()); error != 0)
+      return fail_errno(-error, "name the pin of map {}", name);
   }
   return skeleton;
 }
@@ -160,10 +187,14 @@ bool has_function(const btf* types, const char* name) { return types != nullptr 
 
 const char* program_name(Program program) {
   switch (program) {
-    case Program::from_pod: return "from_pod";
-    case Program::from_wire: return "from_wire";
-    case Program::from_tunnel: return "from_tunnel";
-    case Program::from_host: return "from_host";
+    case Program::from_pod:
+      return "from_pod";
+    case Program::from_wire:
+      return "from_wire";
+    case Program::from_tunnel:
+      return "from_tunnel";
+    case Program::from_host:
+      return "from_host";
   }
   return "?";
 }
@@ -183,6 +214,7 @@ Status ensure_bpffs() {
 
 Result<std::optional<merino_config>> loaded_config() {
   uint32_t map_id = 0;
+  std::set<uint32_t> all_ids;
   for (const Program program : kPrograms) {
     const std::string path = pins::program(program_name(program));
     const Fd fd(bpf_obj_get(path.c_str()));
@@ -190,10 +222,13 @@ Result<std::optional<merino_config>> loaded_config() {
       if (errno == ENOENT) return std::nullopt;
       return fail_errno(errno, "open program {}", path);
     }
-    const uint32_t id = TRY(config_map_id(fd.get(), path));
+    const std::vector<uint32_t> ids = TRY(used_maps(fd.get(), path));
+    const uint32_t id = config_map_id(ids);
     if (id == 0 || (map_id != 0 && id != map_id)) return std::nullopt;
     map_id = id;
+    all_ids.insert(ids.begin(), ids.end());
   }
+  if (!TRY(pins_show(all_ids))) return std::nullopt;
   const Fd map(bpf_map_get_fd_by_id(map_id));
   if (!map) return fail_errno(errno, "open the programs' configuration, map id {}", map_id);
   merino_config config{};
@@ -234,8 +269,10 @@ Status load_programs(merino_config config) {
   config.program_id = program_id();
   std::memcpy(&skeleton->rodata_config->merino_config, &config, sizeof(config));
   if (const int error = merino_bpf__load(skeleton.get()); error != 0) {
-    if (error == -EPERM) return with_remedy(fail_errno(EPERM, "load the BPF programs"), "merinod needs CAP_BPF and CAP_NET_ADMIN (or root)");
-    return with_remedy(fail_errno(-error, "load the BPF programs: {}", LibbpfLog::tail()), "this kernel refuses them: merino needs Linux 6.1 or later with BTF");
+    if (error == -EPERM)
+      return with_remedy(fail_errno(EPERM, "load the BPF programs"), "merinod needs CAP_BPF and CAP_NET_ADMIN (or root)");
+    return with_remedy(fail_errno(-error, "load the BPF programs: {}", LibbpfLog::tail()),
+                       "this kernel refuses them: merino needs Linux 6.1 or later with BTF");
   }
   TRY(write_abi_version());
   for (const Program program : kPrograms) TRY(pin_program(find(*skeleton, program), program_name(program)));

@@ -18,7 +18,8 @@ const char* program_name(Program program);
 // Mounts bpffs at /sys/fs/bpf if nothing is mounted there. Needs CAP_SYS_ADMIN.
 Status ensure_bpffs();
 
-// The configuration of the pinned programs, read back from their frozen .rodata; nullopt if there are none (or half of them).
+// The configuration of the pinned programs, read back from their frozen .rodata; nullopt if there are none (or half of them, or the pinned
+// maps are not those that they use).
 Result<std::optional<merino_config>> loaded_config();
 
 // program_id of this build: a hash of the BPF object that is built in.
