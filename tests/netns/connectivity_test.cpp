@@ -1,5 +1,5 @@
-// Pods on two merino nodes, and a merino node beside a node of stock kernel parts: every protocol, every size, on several underlays; what is
-// plain TCP or UDP between pods goes the fast way.
+// Pods on two merino nodes, and a merino node beside a node of stock kernel parts: every protocol, every size, on several underlays; what
+// is plain TCP or UDP between pods goes the fast way.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 

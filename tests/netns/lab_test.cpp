@@ -1,7 +1,8 @@
 // The harness itself, and what the other tests take for granted: two nodes of stock kernel parts reach each other.
+#include "lab/lab.h"
+
 #include <gtest/gtest.h>
 
-#include "lab/lab.h"
 #include "lab/traffic.h"
 
 namespace merino::lab {

@@ -13,10 +13,12 @@ class OtherFilter {
  public:
   OtherFilter(const Machine& machine, const std::string& device) : machine_(machine), pin_("/sys/fs/bpf/other-" + device) {
     machine.must(fmt::format("bpftool prog load {0} {1} type classifier pinmaps {1}-maps", OTHERS_OBJECT, pin_));
-    machine.must(fmt::format("tc qdisc add dev {0} clsact 2>/dev/null; tc filter add dev {0} ingress bpf direct-action pinned {1}", device, pin_));
+    machine.must(
+        fmt::format("tc qdisc add dev {0} clsact 2>/dev/null; tc filter add dev {0} ingress bpf direct-action pinned {1}", device, pin_));
   }
   [[nodiscard]] uint64_t seen() const {
-    return std::stoull(machine_.must("bpftool -j map lookup pinned " + pin_ + "-maps/seen key 0 0 0 0 | grep -o '\"value\":[0-9]*' | tail -1 | cut -d: -f2"));
+    return std::stoull(machine_.must("bpftool -j map lookup pinned " + pin_ +
+                                     "-maps/seen key 0 0 0 0 | grep -o '\"value\":[0-9]*' | tail -1 | cut -d: -f2"));
   }
 
  private:

@@ -25,7 +25,9 @@ class Security : public testing::Test {
   }
 
   // How many UDP packets came to the victim's port since the last call.
-  static uint64_t arrived(const Pod& pod) { return std::stoull(pod.must("iptables -t raw -Z -L PREROUTING -nvx | awk 'NR==3 {print $1}'")); }
+  static uint64_t arrived(const Pod& pod) {
+    return std::stoull(pod.must("iptables -t raw -Z -L PREROUTING -nvx | awk 'NR==3 {print $1}'"));
+  }
 
   // Sends; then says what arrived at `pod`. A packet that is on its way gets the time that an honest one needs.
   uint64_t arrived_after(const Place& from, const std::string& command, const Pod& pod) const {
@@ -56,7 +58,8 @@ TEST_F(Security, SpoofedPodSource) {
     EXPECT_EQ(arrived_after(*attacker_, spoof(attacker_->address()), *target), kCount) << "its own address";
     const Counters before = a_.counters();
     const std::string unused = a_.subnet().substr(0, a_.subnet().size() - 1) + "250";
-    for (const std::string& from : {neighbour_->address(), unused, victim_->address(), a_.gateway(), a_.address(), std::string("8.8.8.8")}) {
+    for (const std::string& from :
+         {neighbour_->address(), unused, victim_->address(), a_.gateway(), a_.address(), std::string("8.8.8.8")}) {
       EXPECT_EQ(arrived_after(*attacker_, spoof(from), *target), 0U) << "from " << from;
     }
     EXPECT_EQ((a_.counters() - before)[MERINO_SPOOFED], 6U * kCount);
@@ -73,8 +76,8 @@ TEST_F(Security, PodSendsTunnelPackets) {
   }
   // At its own node, to a pod beside it.
   for (const std::string& to : {a_.address(), a_.subnet(), a_.gateway()}) {
-    const std::string packet = fmt::format("vxlan --to {}:8472 --target-mac {} --inner-from {} --inner-to {}:{}", to, a_.vtep_mac(), victim_->address(),
-                                           neighbour_->address(), kPort);
+    const std::string packet = fmt::format("vxlan --to {}:8472 --target-mac {} --inner-from {} --inner-to {}:{}", to, a_.vtep_mac(),
+                                           victim_->address(), neighbour_->address(), kPort);
     EXPECT_EQ(arrived_after(*attacker_, packet, *neighbour_), 0U) << "to " << to;
   }
   const Counters counted = a_.counters();
@@ -95,14 +98,16 @@ TEST_F(Security, PeersMaySendWhatIsTheirs) {
   EXPECT_EQ(arrived_after(a_, vxlan(b_.address(), attacker_->address(), *victim_), *victim_), kCount) << "its pod";
   EXPECT_EQ(arrived_after(a_, vxlan(b_.address(), a_.address(), *victim_), *victim_), kCount) << "the node itself";
   const Counters before = b_.counters();
-  for (const std::string& inner_from : {victim_->address(), b_.gateway(), b_.address(), std::string("10.244.250.7"), std::string("8.8.8.8")}) {
+  for (const std::string& inner_from :
+       {victim_->address(), b_.gateway(), b_.address(), std::string("10.244.250.7"), std::string("8.8.8.8")}) {
     EXPECT_EQ(arrived_after(a_, vxlan(b_.address(), inner_from, *victim_), *victim_), 0U) << inner_from;
   }
   EXPECT_EQ((b_.counters() - before)[MERINO_FORGED], 5U * kCount) << b_.counters().to_string();
 }
 
 TEST_F(Security, WrongVni) {
-  for (const int vni : {0, 2, 256}) EXPECT_EQ(arrived_after(a_, vxlan(b_.address(), attacker_->address(), *victim_, vni), *victim_), 0U) << vni;
+  for (const int vni : {0, 2, 256})
+    EXPECT_EQ(arrived_after(a_, vxlan(b_.address(), attacker_->address(), *victim_, vni), *victim_), 0U) << vni;
   EXPECT_EQ(b_.counters()[MERINO_WRONG_VNI], 3U * kCount) << b_.counters().to_string();
 }
 

@@ -84,7 +84,8 @@ class Services : public testing::TestWithParam<HostKind> {
   std::vector<TrafficServer> servers_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Host, Services, testing::Values(HostKind::open, HostKind::hardened), [](const auto& value) { return to_text(value.param); });
+INSTANTIATE_TEST_SUITE_P(Host, Services, testing::Values(HostKind::open, HostKind::hardened),
+                         [](const auto& value) { return to_text(value.param); });
 
 TEST_P(Services, ClusterIpWithRemoteBackend) {
   install({backend(*remote_)});
@@ -140,8 +141,9 @@ TEST_P(Services, HostPortByPortmap) {
   const Machine& outside = lab_.add_host("outside");
   install({backend(*remote_)});
   const Pod& web = a_.add_pod(
-      "web", {.runtime_config =
-                  R"({"portMappings":[{"hostPort":8088,"containerPort":8080,"protocol":"tcp"},{"hostPort":8088,"containerPort":8080,"protocol":"udp"}]})"});
+      "web",
+      {.runtime_config =
+           R"({"portMappings":[{"hostPort":8088,"containerPort":8080,"protocol":"tcp"},{"hostPort":8088,"containerPort":8080,"protocol":"udp"}]})"});
   const TrafficServer server(web, kBackendPort);
   const std::string target = a_.address() + ":8088";
   expect_service(outside, target, outside.address());

@@ -39,10 +39,11 @@ Output CniNetwork::call(const std::string& command, size_t plugin, const CniAtta
   const json& entry = list.at("plugins").at(plugin);
   const json conf = plugin_conf(list, entry, json::parse(attachment.runtime_config), parse(previous_result));
   const std::string environment = fmt::format(
-      "CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAMESPACE=default' CNI_PATH={}", command,
-      attachment.container_id, attachment.netns, attachment.ifname, kCniPath);
-  const std::string find = fmt::format("for d in $(echo {0} | tr ':' ' '); do test -x $d/{1} && exec env {2} $d/{1}; done; echo no plugin {1} >&2; exit 127",
-                                       kCniPath, entry.at("type").get<std::string>(), environment);
+      "CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAMESPACE=default' CNI_PATH={}",
+      command, attachment.container_id, attachment.netns, attachment.ifname, kCniPath);
+  const std::string find =
+      fmt::format("for d in $(echo {0} | tr ':' ' '); do test -x $d/{1} && exec env {2} $d/{1}; done; echo no plugin {1} >&2; exit 127",
+                  kCniPath, entry.at("type").get<std::string>(), environment);
   return where_.run(find, conf.dump());
 }
 
@@ -73,7 +74,8 @@ void CniNetwork::check(const CniAttachment& attachment, const std::string& resul
   const size_t count = json::parse(conflist_).at("plugins").size();
   for (size_t i = 0; i < count; i++) {
     const Output output = call("CHECK", i, attachment, result);
-    if (!output.ok()) throw Failure(fmt::format("{}: CNI CHECK of {}: {}{}", where_.name(), attachment.container_id, output.out, output.err));
+    if (!output.ok())
+      throw Failure(fmt::format("{}: CNI CHECK of {}: {}{}", where_.name(), attachment.container_id, output.out, output.err));
   }
 }
 

@@ -46,7 +46,8 @@ std::string node_port_rules(const Service& service) {
 std::string backend_rules(const Service& service, size_t index) {
   const std::string& backend = service.backends[index];
   const size_t left = service.backends.size() - index;
-  const std::string chance = left > 1 ? fmt::format("-m statistic --mode random --probability {:.10f} ", 1.0 / static_cast<double>(left)) : "";
+  const std::string chance =
+      left > 1 ? fmt::format("-m statistic --mode random --probability {:.10f} ", 1.0 / static_cast<double>(left)) : "";
   return fmt::format(
       ":{0} - [0:0]\n"
       "-A {0} -s {1}/32 -m comment --comment \"default/{2}\" -j KUBE-MARK-MASQ\n"

@@ -21,10 +21,12 @@ std::string new_lease_dir() {
 
 }  // namespace
 
-Lab::Lab(const Underlay& underlay) : options_(underlay), lease_dir_(new_lease_dir()), here_(std::make_unique<Place>("underlay", ::getpid())) {
+Lab::Lab(const Underlay& underlay)
+    : options_(underlay), lease_dir_(new_lease_dir()), here_(std::make_unique<Place>("underlay", ::getpid())) {
   std::string lines = "link set lo up\n";
   for (int n = 0; n < 2; n++) {
-    lines += fmt::format("link add lan{0} type bridge\nlink set lan{0} mtu {1} up\naddr add 192.168.{2}.1/24 dev lan{0}\n", n, options_.mtu, 88 + n);
+    lines += fmt::format("link add lan{0} type bridge\nlink set lan{0} mtu {1} up\naddr add 192.168.{2}.1/24 dev lan{0}\n", n, options_.mtu,
+                         88 + n);
   }
   here_->ip_batch(lines);
   here_->must("sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.bridge.bridge-nf-call-iptables=0 2>/dev/null || true");
@@ -54,8 +56,8 @@ void Lab::connect(Machine& machine, Segment segment) {
                   "link set {0} master lan{3} up\n",
                   port, options_.mtu, machine.pid(), lan));
   machine.set_address(fmt::format("192.168.{}.{}", 88 + lan, 10 + number));
-  machine.ip_batch(fmt::format("link set lo up\nlink set eth0 up\naddr add {}/24 dev eth0\nroute add default via 192.168.{}.1\n", machine.address(),
-                               88 + lan));
+  machine.ip_batch(fmt::format("link set lo up\nlink set eth0 up\naddr add {}/24 dev eth0\nroute add default via 192.168.{}.1\n",
+                               machine.address(), 88 + lan));
   if (!options_.offloads.empty()) machine.must("ethtool -K eth0 " + options_.offloads);
 }
 

@@ -50,7 +50,8 @@ std::string unique_scratch(const std::string& name) {
 // A new network namespace, bound to /run/netns/<name> of the machine.
 Fd make_pod_network(const Machine& machine, const std::string& name) {
   const std::string path = "/run/netns/" + name;
-  machine.must(fmt::format("mkdir -p /run/netns && touch {0} && unshare --net sh -c 'ip link set lo up && mount --bind /proc/self/ns/net {0}'", path));
+  machine.must(fmt::format(
+      "mkdir -p /run/netns && touch {0} && unshare --net sh -c 'ip link set lo up && mount --bind /proc/self/ns/net {0}'", path));
   Fd fd(::open(machine.outside_path(path).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw Failure("open " + path + ": " + std::strerror(errno));
   return fd;

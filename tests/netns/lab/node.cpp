@@ -60,9 +60,7 @@ void Node::wait_ready() {
   if (!ready) throw Failure(name() + ": merinod is not ready:\n" + agent_.log());
 }
 
-std::string Node::gateway() const {
-  return must(". /run/flannel/subnet.env && printf '%s' \"${FLANNEL_SUBNET%/*}\"");
-}
+std::string Node::gateway() const { return must(". /run/flannel/subnet.env && printf '%s' \"${FLANNEL_SUBNET%/*}\""); }
 
 std::string Node::subnet() const {
   const std::string first = gateway();
@@ -77,8 +75,8 @@ std::string Node::conflist() const {
 
 void Node::explain() const {
   const Output output = run("ip -br addr; ip route; nft list ruleset 2>/dev/null | head -60");
-  fmt::print(stderr, "--- {}: merinod's log\n{}\n--- {}: state\n{}{}--- {}: counters\n{}", name(), agent_.log(), name(), output.out, output.err, name(),
-             counters().to_string());
+  fmt::print(stderr, "--- {}: merinod's log\n{}\n--- {}: state\n{}{}--- {}: counters\n{}", name(), agent_.log(), name(), output.out,
+             output.err, name(), counters().to_string());
 }
 
 }  // namespace merino::lab

@@ -126,7 +126,8 @@ void Process::wait_for_log(const std::string& text, std::chrono::milliseconds ti
   if (!found || log().find(text) == std::string::npos) throw Failure(fmt::format("\"{}\" did not appear in the log:\n{}", text, log()));
 }
 
-Place::Place(std::string name, pid_t pid) : name_(std::move(name)), network_(open_namespace(pid, "net")), mounts_(open_namespace(pid, "mnt")) {}
+Place::Place(std::string name, pid_t pid)
+    : name_(std::move(name)), network_(open_namespace(pid, "net")), mounts_(open_namespace(pid, "mnt")) {}
 
 void Place::enter() const {
   if (::setns(mounts_.get(), CLONE_NEWNS) != 0 || ::setns(network_.get(), CLONE_NEWNET) != 0) {
@@ -173,7 +174,8 @@ Output Place::run(const std::string& command, const std::string& input, std::chr
 
 std::string Place::must(const std::string& command, const std::string& input) const {
   const Output output = run(command, input);
-  if (!output.ok()) throw Failure(fmt::format("{}: exit code {}: {}\n{}{}{}", name_, output.exit_code, command, input, output.out, output.err));
+  if (!output.ok())
+    throw Failure(fmt::format("{}: exit code {}: {}\n{}{}{}", name_, output.exit_code, command, input, output.out, output.err));
   return output.out;
 }
 

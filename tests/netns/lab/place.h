@@ -69,12 +69,14 @@ class Place {
   [[nodiscard]] int mounts_fd() const { return mounts_.get(); }
 
   // Runs a shell command to its end. A Failure only when it takes longer than the timeout.
-  [[nodiscard]] Output run(const std::string& command, const std::string& input = "", std::chrono::milliseconds timeout = kCommandTimeout) const;
+  [[nodiscard]] Output run(const std::string& command, const std::string& input = "",
+                           std::chrono::milliseconds timeout = kCommandTimeout) const;
   // The same; a Failure with everything that it printed if its exit code is not 0. Returns standard output.
   std::string must(const std::string& command, const std::string& input = "") const;
   // One "ip" command a line, in one process.
   void ip_batch(const std::string& lines) const;
-  // Starts a shell command; use "exec" in it where signals must reach the program. The log is appended to `log_path` (default: an own file).
+  // Starts a shell command; use "exec" in it where signals must reach the program. The log is appended to `log_path` (default: an own
+  // file).
   [[nodiscard]] Process start(const std::string& command, const std::string& log_path = "") const;
   // Calls `body` with the calling thread in this network namespace: for sockets that are used afterwards.
   void in_network(const std::function<void()>& body) const;

@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-
-
 #include "base/address.h"
 
 namespace merino::lab {
@@ -43,12 +41,13 @@ void StockNode::announce(const std::string& lease_dir) const {
   must("mkdir -p " + lease_dir + "/subnets");
   const std::string path = fmt::format("{}/subnets/{}-24", lease_dir, subnet_);
   must(fmt::format("cat > {0}/.stock && mv {0}/.stock {1}", lease_dir, path),
-       fmt::format(R"({{"PublicIP":"{}","PublicIPv6":null,"BackendType":"vxlan","BackendData":{{"VNI":1,"VtepMAC":"{}"}}}})", address(), vtep_mac_));
+       fmt::format(R"({{"PublicIP":"{}","PublicIPv6":null,"BackendType":"vxlan","BackendData":{{"VNI":1,"VtepMAC":"{}"}}}})", address(),
+                   vtep_mac_));
 }
 
 void StockNode::add_peer(const StockPeer& peer) const {
-  ip_batch(fmt::format("neigh replace {0} lladdr {1} dev flannel.1 nud permanent\nroute replace {0}/24 via {0} dev flannel.1 onlink\n", peer.subnet,
-                       peer.vtep_mac));
+  ip_batch(fmt::format("neigh replace {0} lladdr {1} dev flannel.1 nud permanent\nroute replace {0}/24 via {0} dev flannel.1 onlink\n",
+                       peer.subnet, peer.vtep_mac));
   must(fmt::format("bridge fdb replace {} dev flannel.1 dst {} self permanent", peer.vtep_mac, peer.public_ip));
 }
 
@@ -62,7 +61,9 @@ std::string StockNode::conflist() const {
 }
 
 void StockNode::explain() const {
-  const Output output = run("ip -br addr; ip route; ip neigh show dev flannel.1; bridge fdb show dev flannel.1; nstat -az 2>/dev/null | grep -i -e InHdr -e InAddr -e NoRoute");
+  const Output output =
+      run("ip -br addr; ip route; ip neigh show dev flannel.1; bridge fdb show dev flannel.1; nstat -az 2>/dev/null | grep -i -e InHdr -e "
+          "InAddr -e NoRoute");
   fmt::print(stderr, "--- {} (stock)\n{}{}", name(), output.out, output.err);
 }
 

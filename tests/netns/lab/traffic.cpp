@@ -41,7 +41,9 @@ TrafficResult traffic(const Place& where, const std::string& arguments) {
   return parse(output.out + output.err);
 }
 
-Process start_traffic(const Place& where, const std::string& arguments) { return where.start(fmt::format("exec {} {}", TRAFFIC, arguments)); }
+Process start_traffic(const Place& where, const std::string& arguments) {
+  return where.start(fmt::format("exec {} {}", TRAFFIC, arguments));
+}
 
 TrafficResult traffic_result(const Process& process) { return parse(process.log()); }
 

@@ -64,7 +64,8 @@ void append_mac(std::vector<uint8_t>& packet, const std::string& text) {
 int send_many(const Arguments& arguments, int fd, const sockaddr_in& to, const std::vector<uint8_t>& packet) {
   const uint64_t count = arguments.number("count", 1);
   for (uint64_t i = 0; i < count; i++) {
-    if (::sendto(fd, packet.data(), packet.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) < 0) fail_errno("send to " + to_text(to));
+    if (::sendto(fd, packet.data(), packet.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) < 0)
+      fail_errno("send to " + to_text(to));
   }
   fmt::print("{{\"ok\":true,\"sent\":{}}}\n", count);
   return 0;

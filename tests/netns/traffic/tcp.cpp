@@ -136,7 +136,8 @@ Outcome one_connection(const Arguments& arguments, uint64_t seed) {
   const bool until_signal = arguments.number("until-signal", 0) != 0;
   const Request request{kMagic, seed, until_signal ? kOpenEnd : arguments.number("up", 1000), arguments.number("down", 1000)};
   send_all(fd.get(), &request, sizeof(request));
-  const uint64_t sent = send_stream(fd.get(), seed, request.up, arguments.number("payload", 65536), std::chrono::microseconds(arguments.number("interval-us", 0)));
+  const uint64_t sent = send_stream(fd.get(), seed, request.up, arguments.number("payload", 65536),
+                                    std::chrono::microseconds(arguments.number("interval-us", 0)));
   Reply reply{};
   receive_all(fd.get(), &reply, sizeof(reply));
   if (reply.magic != kMagic) throw Failure("the answer is not that of a traffic server");
@@ -196,9 +197,11 @@ int tcp_client(const Arguments& arguments) {
   }
   const bool fine = failed == 0 && total.wrong == 0;
   fmt::print(
-      "{{\"ok\":{},\"connections\":{},\"failed\":{},\"sent\":{},\"corrupt\":{},\"seen_as\":\"{}\",\"longest_gap_us\":{},\"retransmits\":{},\"mss\":{},"
+      "{{\"ok\":{},\"connections\":{},\"failed\":{},\"sent\":{},\"corrupt\":{},\"seen_as\":\"{}\",\"longest_gap_us\":{},\"retransmits\":{},"
+      "\"mss\":{},"
       "\"seconds\":{:.3f},\"error\":\"{}\"}}\n",
-      fine, connections, failed, total.sent, total.wrong, total.client, total.longest_gap_us, total.retransmits, total.mss, seconds_since(start), error);
+      fine, connections, failed, total.sent, total.wrong, total.client, total.longest_gap_us, total.retransmits, total.mss,
+      seconds_since(start), error);
   return fine ? 0 : 1;
 }
 

@@ -161,8 +161,10 @@ int udp_client(const Arguments& arguments) {
   const uint64_t lost = tally.sent - std::min(tally.received, tally.sent);
   const bool fine = lost == 0 && tally.corrupt == 0 && tally.received == tally.sent;
   const auto gap = std::chrono::duration_cast<std::chrono::microseconds>(tally.longest_gap).count();
-  fmt::print("{{\"ok\":{},\"sent\":{},\"received\":{},\"lost\":{},\"corrupt\":{},\"errors\":{},\"longest_gap_us\":{},\"seconds\":{:.3f},\"error\":\"{}\"}}\n",
-             fine, tally.sent, tally.received, lost, tally.corrupt, tally.refused, gap, seconds_since(start), tally.error);
+  fmt::print(
+      "{{\"ok\":{},\"sent\":{},\"received\":{},\"lost\":{},\"corrupt\":{},\"errors\":{},\"longest_gap_us\":{},\"seconds\":{:.3f},\"error\":"
+      "\"{}\"}}\n",
+      fine, tally.sent, tally.received, lost, tally.corrupt, tally.refused, gap, seconds_since(start), tally.error);
   return fine ? 0 : 1;
 }
 
