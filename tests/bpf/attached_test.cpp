@@ -39,15 +39,20 @@ TEST_F(Attached, DeliversToALocalPodStraight) {
   EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
 }
 
-TEST_F(Attached, DeliversThroughTheHostSideWhereThePodWantsThat) {
-  PacketSocket host_side(topology.node(), "vethb");
-  programs.add_pod(kPodB, "vethb", kPodBMac, kHostBMac, MERINO_DELIVER_REDIRECT);
+// Whether a program at the egress of the pod's host side sees what the pod gets.
+TEST_F(Attached, PassesTheHostSideWhereThePodWantsThat) {
+  links.push_back(attach_tcx(programs.counting_program(), "vethb", Direction::egress));
   const Frame frame = from_pod_a(udp(kPodA, kPodB));
-  EXPECT_THAT(send(pod_a, frame), ElementsAre(Count{MERINO_LOCAL, 1, frame.size()}));
-  const auto received = pod_b.receive();
-  ASSERT_TRUE(received);
   const Frame wanted = ethernet(kPodBMac, kHostBMac, with(udp(kPodA, kPodB), [](auto& ip) { ip.ttl(63); }));
-  EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+  for (const auto& [delivery, seen] : {std::pair{MERINO_DELIVER_PEER, 0U}, {MERINO_DELIVER_REDIRECT, 1U}}) {
+    SCOPED_TRACE(delivery);
+    programs.add_pod(kPodB, "vethb", kPodBMac, kHostBMac, delivery);
+    EXPECT_THAT(send(pod_a, frame), ElementsAre(Count{MERINO_LOCAL, 1, frame.size()}));
+    const auto received = pod_b.receive();
+    ASSERT_TRUE(received);
+    EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+    EXPECT_EQ(programs.seen(), seen);
+  }
 }
 
 TEST_F(Attached, SendsToThePeerByTheNeighbourOfTheUplink) {
@@ -90,6 +95,16 @@ TEST_F(Attached, KeepsTcpSegmentsOfTheMtuWhole) {
   EXPECT_EQ(received->offload.csum_start, kInnerIp + kIpLen);
   EXPECT_EQ(number_at(received->frame, kEthLen + 2), frame.size() - kEthLen + kOverhead);
   EXPECT_EQ(number_at(received->frame, kEthLen + kIpLen + 4), frame.size() - kEthLen + kOverhead - kIpLen);
+}
+
+// What would not fit into an IP packet with its tunnel headers, the stack cuts first.
+TEST_F(Attached, LeavesSegmentsBeyond64KiBToTheStack) {
+  constexpr size_t kLargest = 0xffff - kOverhead;
+  const Frame largest = from_pod_a(tcp_of(kPodA, kPodAtPeer2, kLargest));
+  EXPECT_THAT(send(pod_a, largest, tcp_segments(34, kPodMtu - 40)), ElementsAre(Count{MERINO_ENCAP, 1, largest.size()}));
+  topology.node().ip(std::string("route del ") + kNetwork + " dev merino0");
+  const Frame larger = from_pod_a(tcp_of(kPodA, kPodAtPeer2, kLargest + 1));
+  EXPECT_THAT(send(pod_a, larger, tcp_segments(34, kPodMtu - 40)), ElementsAre(Count{MERINO_HELPER, 1, larger.size()}));
 }
 
 TEST_F(Attached, EncapsulatesUdpSegmentsOfTheMtu) {

@@ -26,6 +26,7 @@ std::vector<Case> outer_headers() {
       {"outer IP options", MERINO_NOT_TUNNEL, MERINO_DECAP, patched(frame, kEthLen, {0x46})},
       {"outer IP version 5", MERINO_NOT_TUNNEL, MERINO_DECAP, patched(frame, kEthLen, {0x55})},
       {"TCP to the same port", MERINO_NOT_TUNNEL, MERINO_DECAP, wire(tcp_to_port)},
+      {"a tunnel packet of another protocol than UDP", MERINO_NOT_TUNNEL, MERINO_DECAP, patched(frame, kEthLen + 9, {136})},
       {"ICMP", MERINO_NOT_TUNNEL, kNothing, wire(ping(kPeer2, kNode))},
       {"IPv6", MERINO_NOT_TUNNEL, kNothing, ipv6_frame(kUplinkMac, kWireMac)},
       {"ARP", MERINO_NOT_TUNNEL, kNothing, arp(kWireMac, kPeer2, kNode)},
