@@ -69,6 +69,13 @@ counted() {
     jq --arg field "$field" '[.[] | select(.reason | IN($ARGS.positional[])) | .[$field]] | add // 0' --args "$@"
 }
 
+# expect_counted NODE REASON...: at least one of them.
+expect_counted() {
+  local title="$1 counted ${*:2}" packets
+  packets=$(counted "$1" packets "${@:2}")
+  if ((packets > 0)); then ok "$title" "$packets packets"; else bad "$title" "no packet"; fi
+}
+
 # The answer of a demo server. ask WHERE... ADDRESS PORT; WHERE is "on NODE", "pod POD" or nothing (the world outside)
 ask() {
   local where=("${@:1:$#-2}") address=${*: -2:1} port=${*: -1}
@@ -177,7 +184,6 @@ show_services() {
 }
 
 show_tables() {
-  local reason
   headline "node1# merinoctl status"
   if on node1 merinoctl status; then ok "node1 is healthy"; else bad "node1 is healthy" "see above"; fi
   headline "node1# merinoctl peers"
@@ -187,10 +193,10 @@ show_tables() {
   headline "node1# merinoctl counters"
   on node1 merinoctl counters
   echo
-  for reason in local encap translated; do
-    if (($(counted node1 packets "$reason") > 0)); then ok "$reason was counted"; else bad "$reason was counted" "no packet"; fi
-  done
-  if (($(counted node2 packets decap tunnel) > 0)); then ok "decap or tunnel was counted on node2"; else bad "decap or tunnel was counted on node2" "no packet"; fi
+  expect_counted node1 local
+  expect_counted node1 encap
+  expect_counted node1 translated
+  expect_counted node2 decap tunnel
 }
 
 # demo NODES BUILD_DIR
