@@ -25,7 +25,8 @@ constexpr const char* kAgentLog = "is merinod running? See journalctl -u merinod
 Outcome<void> check_agent_ran() {
   const std::string pin = pins::program(program_name(Program::from_pod));
   if (::access(pin.c_str(), F_OK) == 0) return {};
-  return fail_with(Code::try_again_later, fmt::format("the node's agent has not loaded the BPF programs yet: {} is missing", pin), kAgentLog);
+  return fail_with(Code::try_again_later, fmt::format("the node's agent has not loaded the BPF programs yet: {} is missing", pin),
+                   kAgentLog);
 }
 
 Outcome<void> read_subnet_env(NetworkConf& conf) {
@@ -106,7 +107,8 @@ Result<std::vector<Route>> pod_routes(const AddResult& result, const std::vector
 // One ADD. What it made so far is in the record, in IPAM and under the veth's name, so that tear_down() finds it.
 class Adder {
  public:
-  Adder(const Environment& environment, NetworkConf conf) : environment_(environment), conf_(std::move(conf)), id_(environment.attachment()) {}
+  Adder(const Environment& environment, NetworkConf conf)
+      : environment_(environment), conf_(std::move(conf)), id_(environment.attachment()) {}
 
   Outcome<AddResult> run() {
     TRY(check_preconditions());

@@ -17,9 +17,7 @@ struct AddressRange {
   IpAddress end;
   IpAddress gateway;
 
-  [[nodiscard]] bool contains(const IpAddress& address) const {
-    return subnet.contains(address) && address >= start && address <= end;
-  }
+  [[nodiscard]] bool contains(const IpAddress& address) const { return subnet.contains(address) && address >= start && address <= end; }
   // A pod may have it: it is neither the gateway nor the subnet's own or broadcast address.
   [[nodiscard]] bool allows(const IpAddress& address) const;
   // "10.244.1.1-10.244.1.254"
@@ -53,7 +51,7 @@ class RangeWalk {
 
   struct Candidate {
     IpAddress address;
-    const AddressRange* range;
+    const AddressRange* range = nullptr;
   };
   // nullopt: every address of the set was seen.
   std::optional<Candidate> next();

@@ -18,7 +18,8 @@ tl::unexpected<Failure> differs(fmt::format_string<Args...> format, Args&&... ar
 
 class Checker {
  public:
-  Checker(const Environment& environment, const NetworkConf& conf) : environment_(environment), conf_(conf), id_(environment.attachment()) {}
+  Checker(const Environment& environment, const NetworkConf& conf)
+      : environment_(environment), conf_(conf), id_(environment.attachment()) {}
 
   Outcome<void> run() {
     if (!conf_.prev_result) return fail_with(Code::invalid_config, "CHECK needs the result of ADD in \"prevResult\"");

@@ -16,14 +16,15 @@ Outcome<SpecVersion> parse_spec_version(const Json& json) {
   const std::string text = TRY(string_field(json, "cniVersion"));
   const std::optional<SpecVersion> version = parse_version(text);
   if (version) return *version;
-  return fail_with(Code::incompatible_version, fmt::format("cniVersion \"{}\" is not supported", text),
-                   fmt::format("set cniVersion in the network configuration to one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, {}", version_text(kLatestVersion)));
+  return fail_with(
+      Code::incompatible_version, fmt::format("cniVersion \"{}\" is not supported", text),
+      fmt::format("set cniVersion in the network configuration to one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, {}", version_text(kLatestVersion)));
 }
 
 Outcome<std::string> parse_name(const Json& json) {
   std::string name = TRY(string_field(json, "name"));
   if (name.empty()) return fail_with(Code::invalid_config, "the network configuration has no \"name\"");
-  if (!is_valid_identifier(name)) return fail_with(Code::invalid_config, fmt::format("\"name\" is no network name: \"{}\"", name));
+  if (!is_valid_identifier(name)) return fail_with(Code::invalid_config, fmt::format(R"("name" is no network name: "{}")", name));
   return name;
 }
 
@@ -38,7 +39,7 @@ Result<std::optional<int>> parse_mtu(const Json& json) {
 Result<Delivery> parse_delivery(const Json& json) {
   const std::string text = TRY(string_field(json, "delivery"));
   if (text == "redirect") return Delivery::redirect;
-  if (!text.empty() && text != "peer") return fail(ErrorKind::invalid, "key \"delivery\" is \"{}\", it must be \"peer\" or \"redirect\"", text);
+  if (!text.empty() && text != "peer") return fail(ErrorKind::invalid, R"(key "delivery" is "{}", it must be "peer" or "redirect")", text);
   const Json* runtime_config = TRY(find_object(json, "runtimeConfig"));
   const bool shaped = runtime_config != nullptr && find_field(*runtime_config, "bandwidth") != nullptr;
   return shaped ? Delivery::redirect : Delivery::peer;
@@ -48,7 +49,7 @@ Result<std::string> parse_ipam_type(const Json& json) {
   const Json* ipam = TRY(find_object(json, "ipam"));
   if (ipam == nullptr) return "host-local";
   std::string type = TRY(string_field(*ipam, "type"));
-  if (type.find('/') != std::string::npos) return fail(ErrorKind::invalid, "key \"ipam.type\" is \"{}\", it must be a file name", type);
+  if (type.find('/') != std::string::npos) return fail(ErrorKind::invalid, R"(key "ipam.type" is "{}", it must be a file name)", type);
   return type.empty() ? "host-local" : type;
 }
 

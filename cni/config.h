@@ -1,4 +1,16 @@
-// The network configuration that the runtime writes to standard input.
+// The network configuration that the runtime writes to standard input. Keys:
+//
+//   name, cniVersion   as the specification says
+//   subnetFile         what the node's agent wrote, /run/flannel/subnet.env
+//   mtu                of the pods' interfaces; default: FLANNEL_MTU of subnetFile
+//   ipam               type host-local (the default) is built in and takes host-local's keys; without ranges it is the node's subnet,
+//                      and the pod network is routed. Any other type is a program in CNI_PATH.
+//   delivery           "peer" (default): packets for a pod skip the host side of its veth. "redirect": they pass it, for programs,
+//                      captures and a qdisc there. A bandwidth plugin later in the chain needs it, which merino cannot see: set it, or
+//                      declare the capability "bandwidth" on merino too; then it is chosen for the pods that have a bandwidth.
+//   dns                for the result, instead of what IPAM says
+//
+// Unknown keys are let pass, as other plugins' keys stand in shared configurations.
 #pragma once
 
 #include <optional>
@@ -23,9 +35,9 @@ struct NetworkConf {
   std::string ipam_type = "host-local";
   HostLocalConf host_local;  // when ipam_type is host-local
   bool has_prev_result = false;
-  std::optional<AddResult> prev_result;           // for CHECK and DEL; DEL does without it when it is broken
-  std::vector<AttachmentId> valid_attachments;    // for GC
-  std::string text;                               // as it came, for an IPAM plugin
+  std::optional<AddResult> prev_result;         // for CHECK and DEL; DEL does without it when it is broken
+  std::vector<AttachmentId> valid_attachments;  // for GC
+  std::string text;                             // as it came, for an IPAM plugin
 
   // Does ADD need subnet.env, because MTU or ranges are not in here?
   [[nodiscard]] bool needs_subnet_env() const;

@@ -46,8 +46,7 @@ class Reservation {
     std::vector<IpAddress> requested = conf_.requested;
     for (size_t i = 0; i < conf_.ranges.size(); ++i) {
       const RangeSet& set = conf_.ranges[i];
-      const auto wish =
-          std::find_if(requested.begin(), requested.end(), [&](const IpAddress& ip) { return range_of(set, ip) != nullptr; });
+      const auto wish = std::find_if(requested.begin(), requested.end(), [&](const IpAddress& ip) { return range_of(set, ip) != nullptr; });
       if (wish == requested.end()) {
         TRY(reserve_next(set, i));
         continue;
@@ -69,8 +68,8 @@ class Reservation {
                   range->subnet.to_string());
     }
     if (taken_.count(address) != 0) {
-      return fail(ErrorKind::exists, "the requested address {} is taken, see {}/{}/{}", address.to_string(), conf_.data_dir,
-                  conf_.network, address.to_string());
+      return fail(ErrorKind::exists, "the requested address {} is taken, see {}/{}/{}", address.to_string(), conf_.data_dir, conf_.network,
+                  address.to_string());
     }
     return reserve(*range, index, address);
   }
@@ -78,9 +77,9 @@ class Reservation {
   Status reserve_next(const RangeSet& set, size_t index) {
     for (const IpAddress& address : owned_) {
       if (range_of(set, address) == nullptr) continue;
-      return with_remedy(fail(ErrorKind::exists, "container {} has the address {} on {} already", id_.container_id,
-                              address.to_string(), id_.ifname),
-                         "the runtime has to call DEL before it calls ADD again");
+      return with_remedy(
+          fail(ErrorKind::exists, "container {} has the address {} on {} already", id_.container_id, address.to_string(), id_.ifname),
+          "the runtime has to call DEL before it calls ADD again");
     }
     RangeWalk walk(set, store_.last_reserved(index));
     while (const auto candidate = walk.next()) {
@@ -129,8 +128,8 @@ Outcome<void> HostLocal::del(const AttachmentId& id, const std::string& /*netns*
 Outcome<void> HostLocal::check(const AttachmentId& id, const std::string& /*netns*/) {
   const std::optional<AddressStore> store = TRY(AddressStore::open(conf_.data_dir, conf_.network));
   if (store && !addresses_of(id, TRY(store->allocations())).empty()) return {};
-  return fail_with(Code::internal, fmt::format("{}/{} holds no address of container {} on {}", conf_.data_dir, conf_.network,
-                                               id.container_id, id.ifname));
+  return fail_with(Code::internal,
+                   fmt::format("{}/{} holds no address of container {} on {}", conf_.data_dir, conf_.network, id.container_id, id.ifname));
 }
 
 Outcome<void> HostLocal::gc(const std::vector<AttachmentId>& valid) {

@@ -18,7 +18,7 @@ std::optional<std::string> read_input() {
   std::string input;
   // VERSION by hand, from a terminal, is not kept waiting.
   if (::isatty(STDIN_FILENO) == 1) return input;
-  std::array<char, 16384> buffer;
+  std::array<char, 16384> buffer{};
   for (;;) {
     const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
@@ -41,10 +41,11 @@ int main() {
   // A runtime that went away is no reason to stop in the middle.
   std::signal(SIGPIPE, SIG_IGN);
   const std::optional<std::string> input = read_input();
-  const Reply reply = input ? run(environment, *input)
-                            : Reply{format_failure(Failure(Code::io_failure, "the network configuration cannot be read from standard input"),
-                                                   kLatestVersion),
-                                    1};
+  const Reply reply =
+      input
+          ? run(environment, *input)
+          : Reply{format_failure(Failure(Code::io_failure, "the network configuration cannot be read from standard input"), kLatestVersion),
+                  1};
   const bool written = std::fwrite(reply.text.data(), 1, reply.text.size(), stdout) == reply.text.size() && std::fflush(stdout) == 0;
   return written ? reply.exit_code : 1;
 }

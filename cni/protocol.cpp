@@ -71,7 +71,7 @@ Outcome<void> check_attachment(const Environment& environment) {
   if (environment.container_id.size() > 200) return fail_with(Code::invalid_environment, "CNI_CONTAINERID is longer than 200 bytes");
   if (!is_valid_ifname(environment.ifname)) {
     return fail_with(Code::invalid_environment, fmt::format("CNI_IFNAME \"{}\" is not an interface name", environment.ifname),
-                     "at most 15 bytes, not \".\" or \"..\", without '/', ':' and whitespace");
+                     R"(at most 15 bytes, not "." or "..", without '/', ':' and whitespace)");
   }
   return {};
 }

@@ -77,7 +77,7 @@ Result<std::vector<ResultInterface>> parse_interfaces(const Json& object) {
 Result<ResultAddress> parse_address(const Json& element) {
   if (!element.is_object()) return fail(ErrorKind::invalid, "key \"ips\" must be an array of objects");
   const std::optional<Prefix> prefix = TRY(prefix_field(element, "address"));
-  if (!prefix) return fail(ErrorKind::invalid, "an element of \"ips\" has no \"address\"");
+  if (!prefix) return fail(ErrorKind::invalid, R"(an element of "ips" has no "address")");
   ResultAddress address;
   address.address = *prefix;
   address.gateway = TRY(address_field(element, "gateway"));
@@ -90,7 +90,7 @@ Result<ResultAddress> parse_address(const Json& element) {
 Result<ResultRoute> parse_route(const Json& element) {
   if (!element.is_object()) return fail(ErrorKind::invalid, "key \"routes\" must be an array of objects");
   const std::optional<Prefix> destination = TRY(prefix_field(element, "dst"));
-  if (!destination) return fail(ErrorKind::invalid, "an element of \"routes\" has no \"dst\"");
+  if (!destination) return fail(ErrorKind::invalid, R"(an element of "routes" has no "dst")");
   for (const char* key : {"table", "scope", "priority", "advmss"}) {
     if (TRY(integer_field(element, key)).value_or(0) != 0) {
       return fail(ErrorKind::invalid, "route {} has the key \"{}\", which merino does not support", destination->to_string(), key);

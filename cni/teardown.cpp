@@ -34,14 +34,21 @@ class FirstFailure {
   std::optional<Failure> first_;
 };
 
-enum class Owner { ours, other };
+enum class Found { nothing, ours, others };
 
-// A record lies under the name that this attachment's record has, but is not about it.
-Result<Owner> owner_of_record(const NetworkConf& conf, const AttachmentId& id) {
-  const auto record = read_attachment(id.container_id, id.ifname);
-  if (!record) return Owner::ours;
-  const bool same = record->network == conf.name && record->container_id == id.container_id && record->ifname == id.ifname;
-  return same ? Owner::ours : Owner::other;
+struct Record {
+  Found found = Found::nothing;
+  Attachment attachment;  // when it is ours
+};
+
+// A record that cannot be parsed is as good as none. One that is about another network's attachment, or another container's whose name
+// makes the same file name, is not to be touched.
+Result<Record> look_up(const NetworkConf& conf, const AttachmentId& id) {
+  auto record = read_attachment(id.container_id, id.ifname);
+  if (!record && (record.error().kind == ErrorKind::not_found || record.error().kind == ErrorKind::decode)) return Record{};
+  if (!record) return tl::unexpected(std::move(record.error()));
+  const bool ours = record->network == conf.name && record->container_id == id.container_id && record->ifname == id.ifname;
+  return Record{ours ? Found::ours : Found::others, *std::move(record)};
 }
 
 // What can be known without a record. An address counts only as far as nobody else can have got it meanwhile: IPAM still holds it for
@@ -66,11 +73,11 @@ Result<Attachment> reconstruct(const NetworkConf& conf, Ipam& ipam, const Attach
 }
 
 Result<Attachment> known_or_reconstructed(const NetworkConf& conf, Ipam& ipam, const AttachmentId& id) {
-  std::optional<Attachment> record = TRY(find_attachment(conf, id));
-  if (!record) return reconstruct(conf, ipam, id);
+  Record record = TRY(look_up(conf, id));
+  if (record.found != Found::ours) return reconstruct(conf, ipam, id);
   // An ADD that did not get to the veth made no map entry either; its address may be another pod's by now.
-  if (record->host_ifindex == 0) record->addresses.clear();
-  return *std::move(record);
+  if (record.attachment.host_ifindex == 0) record.attachment.addresses.clear();
+  return std::move(record.attachment);
 }
 
 // The pod is out of the datapath and stays out: the agent leaves incomplete attachments alone.
@@ -94,7 +101,7 @@ Status delete_veth(const std::string& name) {
 
 Status leave_host(const NetworkConf& conf, Ipam& ipam, const AttachmentId& id) {
   const auto name = leave_datapath(conf, ipam, id);
-  const Status deleted = delete_veth(name ? *name : host_ifname(id));
+  Status deleted = delete_veth(name ? *name : host_ifname(id));
   if (!name) return tl::unexpected(name.error());
   return deleted;
 }
@@ -123,19 +130,17 @@ std::string host_ifname(const AttachmentId& id) {
 }
 
 Result<std::optional<Attachment>> find_attachment(const NetworkConf& conf, const AttachmentId& id) {
-  auto record = read_attachment(id.container_id, id.ifname);
-  if (!record && (record.error().kind == ErrorKind::not_found || record.error().kind == ErrorKind::decode)) return std::nullopt;
-  if (!record) return tl::unexpected(std::move(record.error()));
-  if (TRY(owner_of_record(conf, id)) == Owner::other) return std::nullopt;
-  return *std::move(record);
+  Record record = TRY(look_up(conf, id));
+  if (record.found != Found::ours) return std::nullopt;
+  return std::move(record.attachment);
 }
 
 Outcome<void> tear_down(const NetworkConf& conf, Ipam& ipam, const AttachmentId& id, const std::string& netns) {
   FirstFailure failure;
-  const Owner owner = TRY(owner_of_record(conf, id));
-  if (owner == Owner::ours) failure.note(leave_host(conf, ipam, id));
+  const bool others = TRY(look_up(conf, id)).found == Found::others;
+  if (!others) failure.note(leave_host(conf, ipam, id));
   failure.note(ipam.del(id, netns));
-  if (owner == Owner::ours && !failure.any()) failure.note(forget(id));
+  if (!others && !failure.any()) failure.note(forget(id));
   return failure.outcome();
 }
 

@@ -44,8 +44,7 @@ TEST_F(CniAdd, result_describes_both_ends) {
 TEST_F(CniAdd, pod_has_address_routes_and_a_permanent_neighbour) {
   const json result = node_.add(cni_conf());
   EXPECT_THAT(node_.in("c1", "ip -4 -o addr show eth0").out, AllOf(HasSubstr("10.244.98.2/24"), HasSubstr("noprefixroute")));
-  EXPECT_EQ(routes(),
-            "default via 10.244.98.1 dev eth0 \n10.244.0.0/16 via 10.244.98.1 dev eth0 \n10.244.98.1 dev eth0 scope link \n");
+  EXPECT_EQ(routes(), "default via 10.244.98.1 dev eth0 \n10.244.0.0/16 via 10.244.98.1 dev eth0 \n10.244.98.1 dev eth0 scope link \n");
   const std::string host_mac = result["interfaces"][0]["mac"];
   EXPECT_THAT(node_.in("c1", "ip neigh").out, HasSubstr("10.244.98.1 dev eth0 lladdr " + host_mac + " PERMANENT"));
   EXPECT_THAT(node_.in("c1", "ip link show eth0").out, AllOf(HasSubstr("mtu 1450"), HasSubstr("state UP")));
@@ -122,7 +121,9 @@ TEST_F(CniAdd, a_second_interface_leaves_the_first_ones_default_route) {
 }
 
 TEST_F(CniAdd, another_ipam_plugin_is_called) {
-  const json conf = cni_conf(R"("ipam":{"type":"static","addresses":[{"address":"10.77.0.5/24","gateway":"10.77.0.1"}],"routes":[{"dst":"10.78.0.0/16"}]})", "1.0.0");
+  const json conf = cni_conf(
+      R"("ipam":{"type":"static","addresses":[{"address":"10.77.0.5/24","gateway":"10.77.0.1"}],"routes":[{"dst":"10.78.0.0/16"}]})",
+      "1.0.0");
   EXPECT_EQ(node_.add(conf)["ips"][0]["address"], "10.77.0.5/24");
   EXPECT_THAT(routes(), HasSubstr("10.78.0.0/16 via 10.77.0.1"));
   EXPECT_TRUE(node_.call("DEL", conf).ok());
@@ -208,10 +209,13 @@ struct Unwinding {
 TEST_F(CniAdd, a_failure_at_any_stage_unwinds_all_of_it) {
   const Unwinding cases[] = {
       {"no gateway", R"("ipam":{"type":"static","addresses":[{"address":"10.77.0.5/24"}]})", "true", "gateway"},
-      {"gateway is the pod", R"("ipam":{"type":"static","addresses":[{"address":"10.77.0.5/24","gateway":"10.77.0.5"}]})", "true", "gateway"},
-      {"route via another", R"("ipam":{"ranges":[[{"subnet":"10.244.98.0/24"}]],"routes":[{"dst":"10.0.0.0/8","gw":"10.244.98.9"}]})", "true", "10.244.98.9"},
+      {"gateway is the pod", R"("ipam":{"type":"static","addresses":[{"address":"10.77.0.5/24","gateway":"10.77.0.5"}]})", "true",
+       "gateway"},
+      {"route via another", R"("ipam":{"ranges":[[{"subnet":"10.244.98.0/24"}]],"routes":[{"dst":"10.0.0.0/8","gw":"10.244.98.9"}]})",
+       "true", "10.244.98.9"},
       {"route of another family", R"("ipam":{"ranges":[[{"subnet":"10.244.98.0/24"}]],"routes":[{"dst":"fd00::/8"}]})", "true", "fd00::/8"},
-      {"no record can be written", "", "mkdir -p /run/merino && rm -rf /run/merino/attachments && touch /run/merino/attachments", "attachments"},
+      {"no record can be written", "", "mkdir -p /run/merino && rm -rf /run/merino/attachments && touch /run/merino/attachments",
+       "attachments"},
       {"pods map gone", "", "mv " MERINO_PIN_ROOT "/pods " MERINO_PIN_ROOT "/pods_away", "pods"},
       {"links directory gone", "", "rmdir " MERINO_PIN_ROOT "/links", "link"},
   };
@@ -219,7 +223,8 @@ TEST_F(CniAdd, a_failure_at_any_stage_unwinds_all_of_it) {
     const json conf = cni_conf(it.keys, "1.0.0");
     node_.must(it.before);
     EXPECT_THAT(msg(node_.error("ADD", conf)), HasSubstr(it.names)) << it.name;
-    node_.must("mv " MERINO_PIN_ROOT "/pods_away " MERINO_PIN_ROOT "/pods 2>/dev/null; mkdir -p " MERINO_PIN_ROOT "/links; test -d /run/merino/attachments || rm -f /run/merino/attachments");
+    node_.must("mv " MERINO_PIN_ROOT "/pods_away " MERINO_PIN_ROOT "/pods 2>/dev/null; mkdir -p " MERINO_PIN_ROOT
+               "/links; test -d /run/merino/attachments || rm -f /run/merino/attachments");
     expect_nothing_left();
     EXPECT_FALSE(node_.in("c1", "ip link show eth0").ok()) << it.name;
   }

@@ -43,7 +43,8 @@ TEST_F(CniCheck, passes_right_after_add_and_prints_nothing) {
 }
 
 TEST_F(CniCheck, allows_for_what_later_plugins_add) {
-  EXPECT_TRUE(node_.in("c1", "ip route add 192.0.2.0/24 via 10.244.98.1; ip addr add 192.0.2.1/32 dev eth0; ip link set eth0 mtu 1400").ok());
+  EXPECT_TRUE(
+      node_.in("c1", "ip route add 192.0.2.0/24 via 10.244.98.1; ip addr add 192.0.2.1/32 dev eth0; ip link set eth0 mtu 1400").ok());
   EXPECT_TRUE(node_.call("CHECK", conf_).ok());
 }
 
@@ -59,7 +60,9 @@ TEST_F(CniCheck, host_side_down) { EXPECT_THAT(after("ip link set " + host_ + " 
 TEST_F(CniCheck, host_route_missing) { EXPECT_THAT(after("ip route del 10.244.98.2"), HasSubstr("does not route 10.244.98.2")); }
 TEST_F(CniCheck, program_detached) { EXPECT_THAT(after("rm " MERINO_PIN_ROOT "/links/pod_" + host_), HasSubstr("not attached")); }
 TEST_F(CniCheck, record_missing) { EXPECT_THAT(after("rm -r /run/merino"), HasSubstr("/run/merino/attachments/c1")); }
-TEST_F(CniCheck, address_file_missing) { EXPECT_THAT(after("rm /var/lib/cni/networks/cbr0/10.244.98.2"), HasSubstr("/var/lib/cni/networks/cbr0")); }
+TEST_F(CniCheck, address_file_missing) {
+  EXPECT_THAT(after("rm /var/lib/cni/networks/cbr0/10.244.98.2"), HasSubstr("/var/lib/cni/networks/cbr0"));
+}
 TEST_F(CniCheck, namespace_missing) {
   node_.remove_netns("c1");
   EXPECT_EQ(node_.error("CHECK", conf_)["code"], 8);
@@ -95,9 +98,7 @@ TEST_F(CniCheck, status_51_without_programs) {
   EXPECT_EQ(node_.error("STATUS", cni_conf())["code"], 51);
 }
 
-TEST_F(CniCheck, status_names_a_bad_configuration) {
-  EXPECT_EQ(node_.error("STATUS", cni_conf(R"("ipam":{"ranges":[[]]})"))["code"], 7);
-}
+TEST_F(CniCheck, status_names_a_bad_configuration) { EXPECT_EQ(node_.error("STATUS", cni_conf(R"("ipam":{"ranges":[[]]})"))["code"], 7); }
 
 }  // namespace
 }  // namespace merino::lab

@@ -20,7 +20,8 @@ struct Scenario {
   const char* victim;
   const char* cleaner;
 };
-constexpr Scenario kScenarios[] = {{"add_then_del", "ADD", "DEL"}, {"add_then_gc", "ADD", "GC"}, {"del_then_del", "DEL", "DEL"}, {"gc_then_gc", "GC", "GC"}};
+constexpr Scenario kScenarios[] = {
+    {"add_then_del", "ADD", "DEL"}, {"add_then_gc", "ADD", "GC"}, {"del_then_del", "DEL", "DEL"}, {"gc_then_gc", "GC", "GC"}};
 void PrintTo(const Scenario& scenario, std::ostream* out) { *out << scenario.name; }
 
 class CniCrash : public testing::TestWithParam<std::tuple<Scenario, const char*>> {
@@ -66,9 +67,8 @@ TEST_P(CniCrash, leaves_nothing_that_is_not_cleaned) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(killed, CniCrash, testing::Combine(testing::ValuesIn(kScenarios), testing::ValuesIn(kSystemCalls)), [](const auto& test) {
-  return std::string(std::get<0>(test.param).name) + "_" + std::get<1>(test.param);
-});
+INSTANTIATE_TEST_SUITE_P(killed, CniCrash, testing::Combine(testing::ValuesIn(kScenarios), testing::ValuesIn(kSystemCalls)),
+                         [](const auto& test) { return std::string(std::get<0>(test.param).name) + "_" + std::get<1>(test.param); });
 
 }  // namespace
 }  // namespace merino::lab

@@ -21,19 +21,21 @@ class CniMany : public testing::Test {
   // Runs the plugin for containers 1 … kMany at once; the outputs lie in /run/out/<n>.
   void all_at_once(const std::string& command) {
     node_.write("/run/conf.json", cni_conf().dump());
-    node_.must(fmt::format("mkdir -p /run/out; for i in $(seq {}); do "
-                           "(CNI_COMMAND={} CNI_CONTAINERID=c$i CNI_NETNS=/run/netns/c$i CNI_IFNAME=eth0 CNI_PATH=/x {} "
-                           "< /run/conf.json > /run/out/$i || echo failed >> /run/out/$i) & done; wait",
-                           kMany, command, MERINO_PLUGIN));
+    node_.must(
+        fmt::format("mkdir -p /run/out; for i in $(seq {}); do "
+                    "(CNI_COMMAND={} CNI_CONTAINERID=c$i CNI_NETNS=/run/netns/c$i CNI_IFNAME=eth0 CNI_PATH=/x {} "
+                    "< /run/conf.json > /run/out/$i || echo failed >> /run/out/$i) & done; wait",
+                    kMany, command, MERINO_PLUGIN));
   }
 
   CniNode node_;
 };
 
 TEST_F(CniMany, a_hundred_adds_at_once_and_a_hundred_dels) {
-  node_.must(fmt::format("mkdir -p /run/netns; for i in $(seq {}); do touch /run/netns/c$i; "
-                         "unshare --net mount --bind /proc/self/ns/net /run/netns/c$i; done",
-                         kMany));
+  node_.must(
+      fmt::format("mkdir -p /run/netns; for i in $(seq {}); do touch /run/netns/c$i; "
+                  "unshare --net mount --bind /proc/self/ns/net /run/netns/c$i; done",
+                  kMany));
   all_at_once("ADD");
   std::set<std::string> addresses;
   for (int i = 1; i <= kMany; i++) {
@@ -72,7 +74,8 @@ TEST_F(CniMany, a_chain_with_tuning_portmap_and_bandwidth) {
 
 TEST_F(CniMany, takes_over_from_bridge_and_host_local_and_gives_back) {
   // As flannel renders it for network cbr0.
-  CniNetwork flannel(node_, R"({"cniVersion":"0.3.1","name":"cbr0","plugins":[{"type":"bridge","mtu":1450,"hairpinMode":true,"isGateway":true,
+  CniNetwork flannel(node_,
+                     R"({"cniVersion":"0.3.1","name":"cbr0","plugins":[{"type":"bridge","mtu":1450,"hairpinMode":true,"isGateway":true,
       "isDefaultGateway":true,"ipMasq":false,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.244.98.0/24"}]],"routes":[{"dst":"10.244.0.0/16"}]}}]})");
   node_.make_netns("old");
   node_.make_netns("new");

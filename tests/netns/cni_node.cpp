@@ -27,8 +27,8 @@ Output CniNode::in(const std::string& name, const std::string& command) const {
 }
 
 Output CniNode::call(const std::string& command, const json& conf, const CniCall& call) const {
-  return run(fmt::format("exec env CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='{}' CNI_PATH=/usr/lib/cni {} {}", command,
-                         call.container, call.netns, call.ifname, call.args, call.prefix, MERINO_PLUGIN),
+  return run(fmt::format("exec env CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='{}' CNI_PATH=/usr/lib/cni {} {}",
+                         command, call.container, call.netns, call.ifname, call.args, call.prefix, MERINO_PLUGIN),
              conf.dump());
 }
 
@@ -40,7 +40,8 @@ json CniNode::add(const json& conf, const CniCall& how) const {
 
 json CniNode::error(const std::string& command, const json& conf, const CniCall& how) const {
   const Output output = call(command, conf, how);
-  if (output.exit_code != 1) throw Failure(fmt::format("{} should fail with exit code 1, it is {}: {}{}", command, output.exit_code, output.out, output.err));
+  if (output.exit_code != 1)
+    throw Failure(fmt::format("{} should fail with exit code 1, it is {}: {}{}", command, output.exit_code, output.out, output.err));
   return json::parse(output.out);
 }
 
@@ -48,7 +49,8 @@ std::string CniNode::leftovers() const {
   std::string text = must(
       "ip -o link | grep -o ' mr[0-9a-f]*' ; ip route | grep ' mr' ; ip neigh | grep ' mr' ; find /run/merino -path '*attachments/*' ;"
       "find /sys/fs/bpf/merino/links -type f ; find /var/lib/cni -type f ! -name lock ! -name 'last_reserved_ip*' ; true");
-  if (const size_t entries = count_entries(outside_path(MERINO_PIN_ROOT "/pods")); entries != 0) text += fmt::format("{} pods entries\n", entries);
+  if (const size_t entries = count_entries(outside_path(MERINO_PIN_ROOT "/pods")); entries != 0)
+    text += fmt::format("{} pods entries\n", entries);
   return text;
 }
 

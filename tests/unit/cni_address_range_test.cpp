@@ -1,6 +1,6 @@
-#include "cni/address_range.h"
-
 #include <gmock/gmock.h>
+
+#include "cni/address_range.h"
 
 namespace merino::cni {
 namespace {
@@ -62,8 +62,7 @@ TEST(address_range, walk_skips_gateway_network_and_broadcast) {
 
 TEST(address_range, walk_begins_after_the_last_one_and_sees_each_once) {
   const RangeSet set = {range("10.1.2.0/29"), range("10.1.3.0/30")};
-  EXPECT_THAT(walk(set, ip("10.1.2.5")),
-              testing::ElementsAre("10.1.2.6", "10.1.3.2", "10.1.2.2", "10.1.2.3", "10.1.2.4", "10.1.2.5"));
+  EXPECT_THAT(walk(set, ip("10.1.2.5")), testing::ElementsAre("10.1.2.6", "10.1.3.2", "10.1.2.2", "10.1.2.3", "10.1.2.4", "10.1.2.5"));
   EXPECT_THAT(walk(set, ip("10.1.3.2")), testing::ElementsAre("10.1.2.2", "10.1.2.3", "10.1.2.4", "10.1.2.5", "10.1.2.6", "10.1.3.2"));
 }
 

@@ -1,6 +1,6 @@
-#include "cni/config.h"
-
 #include <gmock/gmock.h>
+
+#include "cni/config.h"
 
 namespace merino::cni {
 namespace {
@@ -102,7 +102,8 @@ TEST(config, addresses_are_requested_in_three_ways) {
 TEST(config, delivery_through_the_host_side_is_asked_for_or_follows_from_bandwidth) {
   EXPECT_EQ(parse(conf(R"("delivery":"redirect")"))->delivery, Delivery::redirect);
   EXPECT_EQ(parse(conf(R"("delivery":"peer")"))->delivery, Delivery::peer);
-  EXPECT_EQ(parse(conf(R"("capabilities":{"bandwidth":true},"runtimeConfig":{"bandwidth":{"ingressRate":1000}})"))->delivery, Delivery::redirect);
+  EXPECT_EQ(parse(conf(R"("capabilities":{"bandwidth":true},"runtimeConfig":{"bandwidth":{"ingressRate":1000}})"))->delivery,
+            Delivery::redirect);
   EXPECT_EQ(parse(conf(R"("capabilities":{"bandwidth":true})"))->delivery, Delivery::peer);
 }
 
@@ -178,7 +179,8 @@ TEST(config, a_broken_prev_result_matters_to_check_only) {
 }
 
 TEST(config, gc_reads_the_valid_attachments) {
-  const auto it = parse(conf(R"("cni.dev/valid-attachments":[{"containerID":"a","ifname":"eth0"},{"containerID":"b","ifname":"net1"}])"), Command::gc);
+  const auto it =
+      parse(conf(R"("cni.dev/valid-attachments":[{"containerID":"a","ifname":"eth0"},{"containerID":"b","ifname":"net1"}])"), Command::gc);
   ASSERT_TRUE(it) << it.error().msg;
   EXPECT_THAT(it->valid_attachments, testing::ElementsAre(AttachmentId{"a", "eth0"}, AttachmentId{"b", "net1"}));
   EXPECT_TRUE(parse(conf(R"("cni.dev/attachments":[])"), Command::gc));
@@ -190,6 +192,23 @@ TEST(config, gc_without_a_list_is_refused) {
   EXPECT_FALSE(parse(conf(R"("cni.dev/valid-attachments":{})"), Command::gc));
   EXPECT_FALSE(parse(conf(R"("cni.dev/valid-attachments":["a"])"), Command::gc));
   EXPECT_FALSE(parse(conf(R"("cni.dev/valid-attachments":[{"containerID":"a"}])"), Command::gc));
+}
+
+// Bytes of every kind at every place of a configuration that uses all keys: an answer, whichever, and no crash.
+TEST(config, hostile_bytes) {
+  const std::string full =
+      conf(R"("mtu":1400,"delivery":"peer","dns":{"search":["a"]},"runtimeConfig":{"ips":["10.0.0.5/8"],"bandwidth":{}},
+      "ipam":{"type":"","subnet":"10.0.0.0/8","ranges":[[{"subnet":"fd00::/64","rangeStart":"fd00::5"}]],"routes":[{"dst":"::/0","mtu":1}]},
+      "cni.dev/valid-attachments":[{"containerID":"a","ifname":"b"}],"prevResult":{"interfaces":[{"name":"x"}],"ips":[{"address":"10.0.0.1/8"}]})");
+  ASSERT_TRUE(parse(full));
+  for (size_t i = 0; i < full.size(); i++) {
+    for (const char byte : {'\0', '"', '0', '9', '-', '{', '[', ']', '\xff'}) {
+      std::string broken = full;
+      broken[i] = byte;
+      for (const Command command : {Command::add, Command::check, Command::gc}) (void)parse(broken, command);
+    }
+    (void)parse(full.substr(0, i));
+  }
 }
 
 TEST(config, errors_are_written_in_the_version_that_was_asked_for) {

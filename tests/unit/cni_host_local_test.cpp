@@ -1,6 +1,4 @@
 // The built-in host-local: behaviour, files, and the real program of that name beside it in one directory.
-#include "cni/host_local.h"
-
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -12,6 +10,7 @@
 
 #include "base/process.h"
 #include "cni/address_store.h"
+#include "cni/host_local.h"
 #include "support/golden.h"
 #include "support/temp_dir.h"
 
@@ -47,11 +46,13 @@ class HostLocalTest : public testing::Test {
     return result ? result->addresses.at(0).address.to_string() : result.error().msg + "; " + result.error().details;
   }
 
-  static ProcessOutput real(const std::string& command, const json& conf, const std::string& container, const std::string& ifname = "eth0") {
+  static ProcessOutput real(const std::string& command, const json& conf, const std::string& container,
+                            const std::string& ifname = "eth0") {
     ProcessRequest request;
     request.argv = {kRealHostLocal};
     request.input = conf.dump();
-    request.environment = {{"CNI_COMMAND", command}, {"CNI_CONTAINERID", container}, {"CNI_IFNAME", ifname}, {"CNI_NETNS", "/x"}, {"CNI_PATH", "/"}};
+    request.environment = {
+        {"CNI_COMMAND", command}, {"CNI_CONTAINERID", container}, {"CNI_IFNAME", ifname}, {"CNI_NETNS", "/x"}, {"CNI_PATH", "/"}};
     auto output = run_process(request);
     if (!output) throw std::runtime_error("install containernetworking-plugins: " + output.error().message());
     return *output;
@@ -65,10 +66,12 @@ class HostLocalTest : public testing::Test {
 };
 
 TEST_F(HostLocalTest, add_gives_address_gateway_routes_and_dns) {
-  test::write_text(directory_.file("resolv.conf"), "# c\nnameserver 10.96.0.10\nnameserver 10.96.0.11 # x\nsearch a b\noptions ndots:5 edns0\ndomain d\n");
-  const auto result = ipam(conf(R"("ranges":[[{"subnet":"10.9.0.0/28"}],[{"subnet":"fd00:9::/64"}]],"routes":[{"dst":"0.0.0.0/0"}],"resolvConf":")" +
-                                directory_.file("resolv.conf") + "\""))
-                          .add({"c1", "eth0"}, "");
+  test::write_text(directory_.file("resolv.conf"),
+                   "# c\nnameserver 10.96.0.10\nnameserver 10.96.0.11 # x\nsearch a b\noptions ndots:5 edns0\ndomain d\n");
+  const auto result =
+      ipam(conf(R"("ranges":[[{"subnet":"10.9.0.0/28"}],[{"subnet":"fd00:9::/64"}]],"routes":[{"dst":"0.0.0.0/0"}],"resolvConf":")" +
+                directory_.file("resolv.conf") + "\""))
+          .add({"c1", "eth0"}, "");
   ASSERT_TRUE(result) << result.error().msg;
   ASSERT_EQ(result->addresses.size(), 2);
   EXPECT_EQ(result->addresses[0].address.to_string(), "10.9.0.2/28");
@@ -131,7 +134,8 @@ TEST_F(HostLocalTest, requested_addresses) {
 }
 
 TEST_F(HostLocalTest, one_requested_address_for_each_set) {
-  const json it = conf(R"("ranges":[[{"subnet":"10.9.0.0/28"}],[{"subnet":"10.8.0.0/28"}]])", R"("runtimeConfig":{"ips":["10.8.0.5","10.9.0.6"]})");
+  const json it =
+      conf(R"("ranges":[[{"subnet":"10.9.0.0/28"}],[{"subnet":"10.8.0.0/28"}]])", R"("runtimeConfig":{"ips":["10.8.0.5","10.9.0.6"]})");
   const auto result = ipam(it).add({"c1", "eth0"}, "");
   ASSERT_TRUE(result) << result.error().msg;
   EXPECT_EQ(result->addresses[0].address.to_string(), "10.9.0.6/28");
@@ -217,13 +221,18 @@ TEST_F(HostLocalTest, what_one_allocates_the_other_frees) {
 }
 
 TEST_F(HostLocalTest, one_continues_the_others_round) {
-  const json it = conf(R"("ranges":[[{"subnet":"10.9.0.0/29"},{"subnet":"10.9.1.0/29","rangeStart":"10.9.1.4","rangeEnd":"10.9.1.5","gateway":"10.9.1.5"}]])");
+  const json it = conf(
+      R"("ranges":[[{"subnet":"10.9.0.0/29"},{"subnet":"10.9.1.0/29","rangeStart":"10.9.1.4","rangeEnd":"10.9.1.5","gateway":"10.9.1.5"}]])");
   std::vector<std::string> got;
   for (int i = 0; i < 8; i++) {
     const std::string container = "c" + std::to_string(i);
     got.push_back(i % 2 == 0 ? add(ipam(it), container) : real_add(it, container));
-    if (i == 2) { EXPECT_TRUE(real("DEL", it, "c1").succeeded()) << "c1"; }
-    if (i == 6) { EXPECT_TRUE(ipam(it).del({"c0", "eth0"}, "")) << "c0"; }
+    if (i == 2) {
+      EXPECT_TRUE(real("DEL", it, "c1").succeeded()) << "c1";
+    }
+    if (i == 6) {
+      EXPECT_TRUE(ipam(it).del({"c0", "eth0"}, "")) << "c0";
+    }
   }
   EXPECT_THAT(got, testing::ElementsAre("10.9.0.2/29", "10.9.0.3/29", "10.9.0.4/29", "10.9.0.5/29", "10.9.0.6/29", "10.9.1.4/29",
                                         "10.9.0.3/29", "10.9.0.2/29"));

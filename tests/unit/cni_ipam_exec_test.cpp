@@ -1,9 +1,8 @@
 // IPAM by another program: small shell scripts stand in for it.
-#include "cni/ipam_exec.h"
-
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include "cni/ipam_exec.h"
 #include "support/golden.h"
 #include "support/temp_dir.h"
 
@@ -36,7 +35,9 @@ class IpamExecTest : public testing::Test {
 
 TEST_F(IpamExecTest, add_passes_configuration_and_environment) {
   install(log_call() + "cat > " + directory_.file("stdin") +
-          "\necho '{\"cniVersion\":\"1.1.0\",\"ips\":[{\"address\":\"10.5.0.9/16\",\"gateway\":\"10.5.0.1\"}],\"routes\":[{\"dst\":\"10.0.0.0/8\"}]}'\n");
+          "\necho "
+          "'{\"cniVersion\":\"1.1.0\",\"ips\":[{\"address\":\"10.5.0.9/16\",\"gateway\":\"10.5.0.1\"}],\"routes\":[{\"dst\":\"10.0.0.0/"
+          "8\"}]}'\n");
   const auto result = ipam()->add(id_, "/run/netns/x");
   ASSERT_TRUE(result) << result.error().msg;
   EXPECT_EQ(result->addresses.at(0).address.to_string(), "10.5.0.9/16");

@@ -1,10 +1,9 @@
 // The plugin as a function, as far as it touches nothing of the machine.
-#include "cni/plugin.h"
-
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
 
+#include "cni/plugin.h"
 #include "cni/teardown.h"
 
 namespace merino::cni {

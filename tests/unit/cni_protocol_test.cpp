@@ -1,10 +1,10 @@
 // The rules of the CNI specification, section 2: environment, versions, errors.
-#include "cni/protocol.h"
-
 #include <gmock/gmock.h>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+
+#include "cni/protocol.h"
 
 namespace merino::cni {
 namespace {
@@ -124,7 +124,8 @@ TEST(protocol, error_object_survives_any_bytes) {
 TEST(protocol, house_errors_become_failures) {
   const Failure failure(with_remedy(fail_errno(2, "open {}", "/x"), "make it").value());
   EXPECT_EQ(failure.code, Code::internal);
-  EXPECT_THAT(failure.msg, testing::AllOf(testing::HasSubstr("open /x"), testing::HasSubstr("No such file"), testing::Not(testing::HasSubstr("make it"))));
+  EXPECT_THAT(failure.msg, testing::AllOf(testing::HasSubstr("open /x"), testing::HasSubstr("No such file"),
+                                          testing::Not(testing::HasSubstr("make it"))));
   EXPECT_EQ(failure.details, "make it");
   EXPECT_EQ(Failure(fail(ErrorKind::exhausted, "x").value()).code, Code::try_again_later);
   EXPECT_EQ(Failure(fail(ErrorKind::unavailable, "x").value()).code, Code::try_again_later);

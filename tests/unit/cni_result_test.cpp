@@ -1,8 +1,8 @@
-#include "cni/result.h"
-
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+
+#include "cni/result.h"
 
 namespace merino::cni {
 namespace {
