@@ -98,9 +98,10 @@ TEST(Agent, APortThatFlannelHoldsIsNamedUntilItIsFree) {
   Lab lab;
   Node& node = lab.add_node(
       "a", {.before_start = "ip link add flannel.1 type vxlan id 1 dev eth0 dstport 8472 nolearning; ip link set flannel.1 up"});
-  ASSERT_TRUE(eventually([&] { return node.http_status("/readyz") == 503 && node.agent().log().find("flannel.1") != std::string::npos; }));
+  ASSERT_TRUE(eventually([&] { return node.run("cat /run/merino/status.json").out.find("flannel.1") != std::string::npos; }));
+  EXPECT_THAT(node.agent().log(), HasSubstr("flannel.1"));
+  EXPECT_EQ(node.http_status("/readyz"), 503);
   EXPECT_EQ(node.http_status("/healthz"), 200) << "it runs, and tries again";
-  EXPECT_THAT(node.read("/run/merino/status.json"), HasSubstr("flannel.1"));
   EXPECT_FALSE(node.run("cat /run/flannel/subnet.env").ok()) << "no pod is to be attached yet";
   node.must("ip link del flannel.1");
   node.wait_ready();

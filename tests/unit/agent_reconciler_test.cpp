@@ -39,15 +39,15 @@ tl::unexpected<Error> broken(const std::string& why = "broken") { return fail(Er
 TEST_F(ReconcilerTest, AStepRunsForItsOwnCausesAndForTheFullCheck) {
   FakeStep network;
   FakeStep rules;
-  add(network, "network", cause::network);
-  add(rules, "rules", cause::rules);
-  reconciler_.run(cause::leases, kStart);
+  add(network, "network", cause::kNetwork);
+  add(rules, "rules", cause::kRules);
+  reconciler_.run(cause::kLeases, kStart);
   EXPECT_EQ(network.runs, 1) << "a step that never ran is due, whatever the cause";
-  reconciler_.run(cause::network, kStart);
-  reconciler_.run(cause::leases, kStart);
+  reconciler_.run(cause::kNetwork, kStart);
+  reconciler_.run(cause::kLeases, kStart);
   EXPECT_EQ(network.runs, 2);
   EXPECT_EQ(rules.runs, 1);
-  reconciler_.run(cause::full, kStart);
+  reconciler_.run(cause::kFull, kStart);
   EXPECT_EQ(network.runs, 3);
   EXPECT_EQ(rules.runs, 2);
 }
@@ -55,13 +55,13 @@ TEST_F(ReconcilerTest, AStepRunsForItsOwnCausesAndForTheFullCheck) {
 TEST_F(ReconcilerTest, BackoffDoublesFrom250MillisecondsToTenSeconds) {
   FakeStep step;
   step.outcome = broken();
-  add(step, "step", cause::rules);
+  add(step, "step", cause::kRules);
   auto now = kStart;
-  reconciler_.run(cause::full, now);
+  reconciler_.run(cause::kFull, now);
   for (const int wait : {250, 500, 1000, 2000, 4000, 8000, 10000, 10000}) {
     ASSERT_EQ(reconciler_.next_retry(), now + milliseconds(wait));
     const int runs = step.runs;
-    reconciler_.run(cause::full, now + milliseconds(wait - 1));
+    reconciler_.run(cause::kFull, now + milliseconds(wait - 1));
     EXPECT_EQ(step.runs, runs) << "too early after " << wait << " ms";
     now += milliseconds(wait);
     reconciler_.run(0, now);
@@ -72,21 +72,21 @@ TEST_F(ReconcilerTest, BackoffDoublesFrom250MillisecondsToTenSeconds) {
   EXPECT_EQ(condition(0), StepCondition::ok);
   EXPECT_EQ(reconciler_.next_retry(), std::nullopt);
   step.outcome = broken();
-  reconciler_.run(cause::full, now);
+  reconciler_.run(cause::kFull, now);
   EXPECT_EQ(reconciler_.next_retry(), now + milliseconds(250)) << "a success begins anew";
 }
 
 TEST_F(ReconcilerTest, AnEventBringsARetryForwardButNotWithoutPause) {
   FakeStep step;
   step.outcome = broken();
-  add(step, "step", cause::network);
+  add(step, "step", cause::kNetwork);
   auto now = kStart;
   for (int i = 0; i < 6; i++) reconciler_.run(0, now += milliseconds(10000));
   const int runs = step.runs;
   ASSERT_EQ(reconciler_.next_retry(), now + milliseconds(8000));
-  reconciler_.run(cause::leases, now + milliseconds(100));
+  reconciler_.run(cause::kLeases, now + milliseconds(100));
   EXPECT_EQ(reconciler_.next_retry(), now + milliseconds(8000)) << "not its cause";
-  reconciler_.run(cause::network, now + milliseconds(100));
+  reconciler_.run(cause::kNetwork, now + milliseconds(100));
   EXPECT_EQ(step.runs, runs) << "its own failure may have caused the event";
   EXPECT_EQ(reconciler_.next_retry(), now + milliseconds(1000));
 }
@@ -96,12 +96,12 @@ TEST_F(ReconcilerTest, EachErrorIsToldOnce) {
   step.outcome = broken("first");
   add(step, "step", 0);
   auto now = kStart;
-  for (int i = 0; i < 3; i++) reconciler_.run(cause::full, now += milliseconds(10000));
+  for (int i = 0; i < 3; i++) reconciler_.run(cause::kFull, now += milliseconds(10000));
   EXPECT_THAT(heard_, ElementsAre("step/first"));
   step.outcome = broken("second");
-  reconciler_.run(cause::full, now += milliseconds(10000));
+  reconciler_.run(cause::kFull, now += milliseconds(10000));
   step.outcome = false;
-  for (int i = 0; i < 3; i++) reconciler_.run(cause::full, now += milliseconds(10000));
+  for (int i = 0; i < 3; i++) reconciler_.run(cause::kFull, now += milliseconds(10000));
   EXPECT_THAT(heard_, ElementsAre("step/first", "step/second", "step/"));
 }
 
@@ -109,9 +109,9 @@ TEST_F(ReconcilerTest, AStepWaitsForWhatItNeedsUntilThatSucceededOnce) {
   FakeStep device;
   FakeStep route;
   device.outcome = broken();
-  add(device, "device", cause::network);
-  add(route, "route", cause::network, {"device"});
-  reconciler_.run(cause::full, kStart);
+  add(device, "device", cause::kNetwork);
+  add(route, "route", cause::kNetwork, {"device"});
+  reconciler_.run(cause::kFull, kStart);
   EXPECT_EQ(route.runs, 0);
   EXPECT_EQ(condition(1), StepCondition::waiting);
   EXPECT_EQ(reconciler_.states()[1].error, "waits for device");
@@ -120,7 +120,7 @@ TEST_F(ReconcilerTest, AStepWaitsForWhatItNeedsUntilThatSucceededOnce) {
   reconciler_.run(0, kStart + milliseconds(250));
   EXPECT_EQ(route.runs, 1);
   device.outcome = broken();
-  reconciler_.run(cause::full, kStart + milliseconds(500));
+  reconciler_.run(cause::kFull, kStart + milliseconds(500));
   EXPECT_EQ(route.runs, 2) << "a device that was there once may fail without stopping the rest";
   EXPECT_EQ(condition(0), StepCondition::failed);
   EXPECT_EQ(condition(1), StepCondition::ok);
@@ -130,15 +130,15 @@ TEST_F(ReconcilerTest, AChangeRunsTheStepsThatBuildOnIt) {
   FakeStep device;
   FakeStep programs;
   FakeStep rules;
-  add(device, "device", cause::network);
+  add(device, "device", cause::kNetwork);
   add(programs, "programs", 0, {"device"});
-  add(rules, "rules", cause::rules);
-  reconciler_.run(cause::full, kStart);
+  add(rules, "rules", cause::kRules);
+  reconciler_.run(cause::kFull, kStart);
   ASSERT_EQ(programs.runs, 1);
-  reconciler_.run(cause::network, kStart);
+  reconciler_.run(cause::kNetwork, kStart);
   EXPECT_EQ(programs.runs, 1) << "nothing changed";
   device.outcome = true;
-  reconciler_.run(cause::network, kStart);
+  reconciler_.run(cause::kNetwork, kStart);
   EXPECT_EQ(programs.runs, 2);
   EXPECT_EQ(rules.runs, 1);
 }
@@ -149,14 +149,14 @@ TEST_F(ReconcilerTest, OneFailureDoesNotStopTheOthers) {
   first.outcome = broken();
   add(first, "first", 0);
   add(second, "second", 0);
-  reconciler_.run(cause::full, kStart);
+  reconciler_.run(cause::kFull, kStart);
   EXPECT_EQ(second.runs, 1);
   EXPECT_EQ(condition(1), StepCondition::ok);
 }
 
 TEST_F(ReconcilerTest, NothingToDoIsNothingToSay) {
   EXPECT_EQ(reconciler_.next_retry(), std::nullopt);
-  reconciler_.run(cause::full, kStart);
+  reconciler_.run(cause::kFull, kStart);
   EXPECT_THAT(heard_, IsEmpty());
 }
 

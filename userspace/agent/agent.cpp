@@ -79,7 +79,7 @@ class Agent {
   ServiceManager service_;
 
   bool stop_ = false;
-  unsigned pending_ = cause::full;
+  unsigned pending_ = cause::kFull;
   Clock::time_point pass_due_ = Clock::now();
   Clock::time_point last_pass_end_;
   milliseconds last_pass_took_{0};
@@ -88,6 +88,7 @@ class Agent {
   Clock::time_point rules_due_;
   Clock::time_point alive_due_ = Clock::now();
   bool was_ready_ = false;
+  std::string status_problem_;
 };
 
 Status Agent::watch(int fd) const {
@@ -127,8 +128,8 @@ void Agent::request(unsigned cause, Clock::time_point now) {
 
 Status Agent::take_events() {
   const auto now = Clock::now();
-  if (TRY(events_.drain())) request(cause::network, now);
-  if (site_.store.drain_events()) request(cause::leases, now);
+  if (TRY(events_.drain())) request(cause::kNetwork, now);
+  if (site_.store.drain_events()) request(cause::kLeases, now);
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
     if (info.ssi_signo == SIGHUP) continue;
@@ -153,11 +154,11 @@ void Agent::take_time(Clock::time_point now) {
     alive_due_ = now + *service_.watchdog_interval();
   }
   if (now >= rules_due_) {
-    request(cause::rules, now);
+    request(cause::kRules, now);
     rules_due_ = now + node_.options.rules_resync;
   }
   if (now >= full_due_) {
-    request(cause::full, now);
+    request(cause::kFull, now);
     full_due_ = now + kFullCheck;
   }
 }
@@ -171,21 +172,23 @@ void Agent::pass(Clock::time_point now) {
   publish();
 }
 
+// The file first: who is told "ready" by the others may read it.
 void Agent::publish() {
   const AgentStatus status = make_status(node_, reconciler_.states(), site_.ignored_leases);
-  board_.publish(status.missing);
-  if (status.ready) service_.ready();
-  if (status.ready != was_ready_) {
-    was_ready_ = status.ready;
-    if (status.ready) spdlog::info("ready: pods of {} reach the network", status.subnet.to_string());
-    if (!status.ready) spdlog::warn("not ready any more: {}", fmt::join(status.missing, "; "));
-  }
-  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string())
-                               : fmt::format("not ready: {}", fmt::join(status.missing, "; ")));
+  const std::string missing = fmt::format("{}", fmt::join(status.missing, "; "));
   const std::string text = format_agent_status(status);
   const auto current = read_file(kAgentStatusPath);
-  if (current && *current == text) return;
-  if (const auto written = write_file_atomic(kAgentStatusPath, text); !written) spdlog::error("status file: {}", written.error().message());
+  if (!current || *current != text) {
+    if (const auto written = write_file_atomic(kAgentStatusPath, text); !written)
+      spdlog::error("status file: {}", written.error().message());
+  }
+  if (status.ready != std::exchange(was_ready_, status.ready)) {
+    if (status.ready) spdlog::info("ready: pods of {} reach the network", status.subnet.to_string());
+    if (!status.ready) spdlog::warn("not ready any more: {}", missing);
+  }
+  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string()) : "not ready: " + missing);
+  if (status.ready) service_.ready();
+  board_.publish(status.missing);
 }
 
 Status Agent::run() {

@@ -27,11 +27,11 @@ struct Flag {
 using Apply = std::function<Status(CommandLine&, const std::string&)>;
 
 Result<bool> parse_go_bool(const std::string& text) {
-  static const std::map<std::string, bool> kSpellings = {{"1", true},    {"t", true},      {"T", true},      {"true", true},
-                                                         {"TRUE", true}, {"True", true},   {"0", false},     {"f", false},
-                                                         {"F", false},   {"false", false}, {"FALSE", false}, {"False", false}};
-  const auto found = kSpellings.find(text);
-  if (found == kSpellings.end()) return fail(ErrorKind::invalid, "\"{}\" is neither true nor false", text);
+  static const std::map<std::string, bool> spellings = {{"1", true},    {"t", true},      {"T", true},      {"true", true},
+                                                        {"TRUE", true}, {"True", true},   {"0", false},     {"f", false},
+                                                        {"F", false},   {"false", false}, {"FALSE", false}, {"False", false}};
+  const auto found = spellings.find(text);
+  if (found == spellings.end()) return fail(ErrorKind::invalid, "\"{}\" is neither true nor false", text);
   return found->second;
 }
 
@@ -96,9 +96,9 @@ Status apply_verbosity(CommandLine& line, const std::string& value) {
 }
 
 Status apply_log_level(CommandLine& line, const std::string& value) {
-  static const std::vector<std::string> kLevels = {"debug", "info", "warning", "error"};
-  if (std::find(kLevels.begin(), kLevels.end(), value) == kLevels.end()) {
-    return fail(ErrorKind::invalid, "\"{}\" is not one of {}", value, fmt::join(kLevels, ", "));
+  static const std::vector<std::string> levels = {"debug", "info", "warning", "error"};
+  if (std::find(levels.begin(), levels.end(), value) == levels.end()) {
+    return fail(ErrorKind::invalid, "\"{}\" is not one of {}", value, fmt::join(levels, ", "));
   }
   line.options.log_level = value;
   return ok();

@@ -31,7 +31,7 @@ bool Reconciler::concerns(const Entry& entry, unsigned causes) const {
 
 bool Reconciler::is_due(const Entry& entry, unsigned causes, Clock::time_point now) const {
   if (entry.state.condition == StepCondition::failed) return now >= entry.retry_at;
-  return entry.state.condition == StepCondition::waiting || (causes & cause::full) != 0 || concerns(entry, causes);
+  return entry.state.condition == StepCondition::waiting || (causes & cause::kFull) != 0 || concerns(entry, causes);
 }
 
 void Reconciler::run(unsigned causes, Clock::time_point now) {

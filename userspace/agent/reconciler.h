@@ -2,8 +2,8 @@
 // applies the difference. A step that failed stays failed and is tried again with back-off; nothing depends on an event being seen.
 //
 //   Reconciler reconciler(on_change);
-//   reconciler.add({.name = "route", .causes = cause::network, .needs = {"device"}, .run = [&] { return netlink.ensure_route(route); }});
-//   reconciler.run(cause::full, now);  // then again whenever something may have changed, and at next_retry()
+//   reconciler.add({.name = "route", .causes = cause::kNetwork, .needs = {"device"}, .run = [&] { return netlink.ensure_route(route); }});
+//   reconciler.run(cause::kFull, now);  // then again whenever something may have changed, and at next_retry()
 #pragma once
 
 #include <chrono>
@@ -18,10 +18,10 @@ namespace merino {
 
 // Why a pass runs; a step runs if one of its own causes is among them.
 namespace cause {
-inline constexpr unsigned network = 1;  // a link, address, route or neighbour changed
-inline constexpr unsigned leases = 2;   // the lease store changed
-inline constexpr unsigned rules = 4;    // time to look at the packet filter's rules
-inline constexpr unsigned full = 8;     // the slow full check: every step runs
+inline constexpr unsigned kNetwork = 1;  // a link, address, route or neighbour changed
+inline constexpr unsigned kLeases = 2;   // the lease store changed
+inline constexpr unsigned kRules = 4;    // time to look at the packet filter's rules
+inline constexpr unsigned kFull = 8;     // the slow full check: every step runs
 }  // namespace cause
 
 inline constexpr std::chrono::milliseconds kFirstBackoff{250};
@@ -45,7 +45,7 @@ class Reconciler {
 
   struct Step {
     std::string name;
-    unsigned causes = 0;  // cause::full is implied
+    unsigned causes = 0;  // cause::kFull is implied
     // Earlier steps: this one waits until each of them has succeeded once, and runs in every pass in which one of them changed something.
     std::vector<std::string> needs;
     std::function<Result<bool>()> run;  // true: something had to be changed

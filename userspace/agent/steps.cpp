@@ -6,23 +6,23 @@ void add_steps(Reconciler& reconciler, Site& site) {
   const auto add = [&](std::string name, unsigned causes, std::vector<std::string> needs, Result<bool> (*step)(Site&)) {
     reconciler.add({.name = std::move(name), .causes = causes, .needs = std::move(needs), .run = [&site, step] { return step(site); }});
   };
-  add("uplink", cause::network, {}, follow_uplink);
+  add("uplink", cause::kNetwork, {}, follow_uplink);
   // A lease that cannot be renewed has an hour by default: no hurry, as flannel.
   reconciler.add({.name = "lease",
-                  .causes = cause::leases,
+                  .causes = cause::kLeases,
                   .needs = {"uplink"},
                   .run = [&site] { return keep_lease(site); },
                   .longest_backoff = std::chrono::minutes(1)});
-  add("device", cause::network, {"uplink", "lease"}, keep_device);
-  add("sysctls", cause::network, {"device"}, keep_sysctls);
+  add("device", cause::kNetwork, {"uplink", "lease"}, keep_device);
+  add("sysctls", cause::kNetwork, {"device"}, keep_sysctls);
   add("programs", 0, {"device", "uplink"}, keep_programs);
   // Peers before links: a program that is attached must know whom to believe.
   add("peers", 0, {"programs", "lease"}, keep_peers);
-  add("links", cause::network, {"programs", "device", "uplink"}, keep_links);
-  add("route", cause::network, {"device"}, keep_route);
-  add("rules", cause::rules, {"lease"}, keep_rules);
-  add("forward", cause::rules, {}, keep_forward);
-  add("pods", cause::network, {"programs"}, keep_pods);
+  add("links", cause::kNetwork, {"programs", "device", "uplink"}, keep_links);
+  add("route", cause::kNetwork, {"device"}, keep_route);
+  add("rules", cause::kRules, {"lease"}, keep_rules);
+  add("forward", cause::kRules, {}, keep_forward);
+  add("pods", cause::kNetwork, {"programs"}, keep_pods);
   // Last: from here on the CNI plugin attaches pods.
   add("subnet-file", 0, {"uplink", "lease", "device", "sysctls", "programs", "peers", "links", "route", "rules", "forward"},
       keep_subnet_env);
