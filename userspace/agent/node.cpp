@@ -24,7 +24,9 @@ int64_t to_unix(std::chrono::system_clock::time_point time) {
 std::string obstacle(const Node& node, const Lease& lease) {
   const LeaseAttributes& its = lease.attributes;
   if (its.backend_type != "vxlan" || !its.vxlan) return fmt::format("backend type \"{}\", this node has vxlan", its.backend_type);
-  if (its.vxlan->vni != node.conf.vxlan.vni) return fmt::format("VNI {}, this node has {}", its.vxlan->vni, node.conf.vxlan.vni);
+  // flannel's lease has room for 16 bits of the VNI.
+  if ((its.vxlan->vni & 0xffffU) != (node.conf.vxlan.vni & 0xffffU))
+    return fmt::format("VNI {}, this node has {}", its.vxlan->vni, node.conf.vxlan.vni);
   if (!node.conf.network.contains(lease.subnet)) return fmt::format("outside the network {}", node.conf.network.to_string());
   if (lease.subnet.overlaps(node.lease.subnet)) return fmt::format("overlaps this node's subnet {}", node.lease.subnet.to_string());
   if (its.public_ip == node.uplink.public_ip || its.public_ip == node.uplink.address) {
