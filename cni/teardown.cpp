@@ -137,7 +137,9 @@ Result<std::optional<Attachment>> find_attachment(const NetworkConf& conf, const
 
 Outcome<void> tear_down(const NetworkConf& conf, Ipam& ipam, const AttachmentId& id, const std::string& netns) {
   FirstFailure failure;
-  const bool others = TRY(look_up(conf, id)).found == Found::others;
+  // A record that cannot be read is no reason to keep the rest: leave_host() reports it.
+  const auto record = look_up(conf, id);
+  const bool others = record && record->found == Found::others;
   if (!others) failure.note(leave_host(conf, ipam, id));
   failure.note(ipam.del(id, netns));
   if (!others && !failure.any()) failure.note(forget(id));
