@@ -19,7 +19,9 @@
 #define MERINO_MAX_PEERS 131072
 #define MERINO_MAX_REASONS 64
 
-/* An address of either family, network byte order, bytes so that bpftool shows it readably: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+/* An address of either family, network byte order: IPv6 as it is, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). Bytes, so that bpftool
+ * shows it readably.
+ */
 struct merino_addr {
 	__u8 bytes[16];
 } __attribute__((aligned(4)));
@@ -143,7 +145,6 @@ struct merino_counter {
 	X(FORGED, DROP, "the inner source does not belong to the node that sent it", "two nodes claim one subnet, or forgery")     \
 	X(MALFORMED, DROP, "shorter than its headers say", "a broken sender or network card")                                      \
 	X(NO_PEER, DROP, "from the host to the pod network, but no node has that subnet", "merinoctl peers; is that node up?")
-/* clang-format on */
 
 enum merino_reason {
 #define X(name, action, meaning, remedy) MERINO_##name,
@@ -151,5 +152,6 @@ enum merino_reason {
 #undef X
 	MERINO_REASON_COUNT,
 };
+/* clang-format on */
 
 #endif

@@ -25,8 +25,8 @@ static __always_inline int finish(enum merino_reason reason, __u32 frame_len)
 		counter->bytes += frame_len;
 	}
 	switch (reason) {
-#define X(name, action, meaning, remedy)                                                                                           \
-	case MERINO_##name:                                                                                                        \
+#define X(name, action, meaning, remedy)                                                                                                   \
+	case MERINO_##name:                                                                                                                \
 		return ACTION_##action;
 		MERINO_REASONS(X)
 #undef X

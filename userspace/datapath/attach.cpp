@@ -25,7 +25,8 @@ constexpr uint32_t kTcPriority = 0x4d45;
 bpf_attach_type tcx_type(Direction direction) { return direction == Direction::ingress ? kTcxIngress : kTcxEgress; }
 const char* direction_name(Direction direction) { return direction == Direction::ingress ? "ingress" : "egress"; }
 
-// Asked once: does the kernel know tcx (6.6 and later, CONFIG_NET_XGRESS)? An older one refuses the attach type before it looks at the interface.
+// Asked once: does the kernel know tcx (6.6 and later, CONFIG_NET_XGRESS)? An older one refuses the attach type before it looks at the
+// interface.
 bool kernel_has_tcx() {
   static const bool known = [] {
     uint32_t count = 0;
@@ -45,7 +46,8 @@ Result<Pinned> open_program(Program program) {
   const std::string path = pins::program(program_name(program));
   Fd fd(bpf_obj_get(path.c_str()));
   if (!fd) {
-    if (errno == ENOENT) return with_remedy(fail(ErrorKind::not_found, "program {} is not pinned", path), "start merinod, it loads the programs");
+    if (errno == ENOENT)
+      return with_remedy(fail(ErrorKind::not_found, "program {} is not pinned", path), "start merinod, it loads the programs");
     return fail_errno(errno, "open program {}", path);
   }
   bpf_prog_info info{};
@@ -128,7 +130,8 @@ Result<bool> attach_clsact(Program program, const AttachPoint& point, const Pinn
   opts.prog_fd = pinned.fd.get();
   opts.flags = BPF_TC_F_REPLACE;
   if (const int error = bpf_tc_attach(&hook, &opts); error != 0) {
-    return fail_errno(-error, "attach {} to the {} of interface {} (clsact)", program_name(program), direction_name(point.direction), point.ifindex);
+    return fail_errno(-error, "attach {} to the {} of interface {} (clsact)", program_name(program), direction_name(point.direction),
+                      point.ifindex);
   }
   return true;
 }

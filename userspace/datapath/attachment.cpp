@@ -76,7 +76,7 @@ Result<FileLock> attachments_lock() {
 }
 
 std::string attachment_path(const std::string& container_id, const std::string& ifname) {
-  return std::string(kAttachmentDir) + "/" + container_id + "_" + ifname + kSuffix;
+  return std::string(kAttachmentDir) + "/" + container_id + ":" + ifname + kSuffix;
 }
 
 Status write_attachment(const Attachment& attachment) {

@@ -4,8 +4,8 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cctype>
+#include <cerrno>
 #include <string>
 
 #include "base/fd.h"
@@ -32,9 +32,12 @@ const char* lower_case(const char* name) {
 
 const char* action_name(Action action) {
   switch (action) {
-    case Action::fast: return "fast";
-    case Action::stack: return "stack";
-    case Action::drop: return "drop";
+    case Action::fast:
+      return "fast";
+    case Action::stack:
+      return "stack";
+    case Action::drop:
+      return "drop";
   }
   return "?";
 }

@@ -21,8 +21,8 @@ Result<Fd> open_map(const std::string& pin_name, uint32_t key_size, uint32_t val
   uint32_t size = sizeof(info);
   if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return fail_errno(errno, "ask the kernel about map {}", path);
   if (info.key_size != key_size || info.value_size != value_size) {
-    return with_remedy(fail(ErrorKind::invalid, "map {} has keys of {} and values of {} bytes, this version has {} and {}", path, info.key_size,
-                            info.value_size, key_size, value_size),
+    return with_remedy(fail(ErrorKind::invalid, "map {} has keys of {} and values of {} bytes, this version has {} and {}", path,
+                            info.key_size, info.value_size, key_size, value_size),
                        "it was made by another version of merino: use that version's tools, or restart this version's merinod");
   }
   return fd;

@@ -81,7 +81,8 @@ using Lengths = std::set<int, std::greater<>>;
 Result<merino_prefix_lens> to_abi(const Lengths& lengths) {
   merino_prefix_lens out{};
   if (lengths.size() > MERINO_MAX_PREFIX_LENS) {
-    return fail(ErrorKind::invalid, "node subnets have {} different prefix lengths, {} are possible", lengths.size(), MERINO_MAX_PREFIX_LENS);
+    return fail(ErrorKind::invalid, "node subnets have {} different prefix lengths, {} are possible", lengths.size(),
+                MERINO_MAX_PREFIX_LENS);
   }
   for (const int length : lengths) out.lens[out.count++] = static_cast<uint8_t>(length);
   return out;
@@ -144,7 +145,8 @@ Result<std::vector<Peer>> read_peers() {
   auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
   std::vector<Peer> out;
   for (const auto& [key, value] : TRY(peers.entries())) {
-    out.push_back({.subnet = from_abi(key), .underlay = from_abi(value.underlay), .vtep_mac = from_abi(value.vtep_mac), .kind = PeerKind::vxlan});
+    out.push_back(
+        {.subnet = from_abi(key), .underlay = from_abi(value.underlay), .vtep_mac = from_abi(value.vtep_mac), .kind = PeerKind::vxlan});
   }
   std::sort(out.begin(), out.end(), [](const Peer& a, const Peer& b) { return a.subnet < b.subnet; });
   return out;

@@ -22,10 +22,10 @@ enum class Delivery { peer, redirect };
 struct Attachment {
   std::string network;  // the CNI network's name
   std::string container_id;
-  std::string ifname;        // inside the pod
-  std::string netns;         // path, as the runtime gave it
-  std::string host_ifname;   // host side of the veth
-  unsigned host_ifindex = 0; // 0 until the veth is made
+  std::string ifname;         // inside the pod
+  std::string netns;          // path, as the runtime gave it
+  std::string host_ifname;    // host side of the veth
+  unsigned host_ifindex = 0;  // 0 until the veth is made
   MacAddress pod_mac;
   MacAddress host_mac;
   std::vector<Prefix> addresses;    // of the pod, with the prefix length IPAM gave
@@ -38,7 +38,7 @@ struct Attachment {
 
 Result<FileLock> attachments_lock();
 
-// File name of a record; container_id and ifname must have been validated (CNI spec: [a-zA-Z0-9][a-zA-Z0-9_.-]*, no '/').
+// File name of a record, ID:IFNAME.json (neither part can hold a ':'); container_id and ifname must have been validated (CNI spec: [a-zA-Z0-9][a-zA-Z0-9_.-]*, no '/').
 std::string attachment_path(const std::string& container_id, const std::string& ifname);
 Status write_attachment(const Attachment& attachment);
 // not_found if there is none; decode if it is broken.
