@@ -81,6 +81,8 @@ class HttpHealthServer : public HealthServer {
     serve("/readyz", [&board] { return board.readyz(); });
   }
 
+  HttpHealthServer(const HttpHealthServer&) = delete;
+  HttpHealthServer& operator=(const HttpHealthServer&) = delete;
   ~HttpHealthServer() override {
     server_.stop();
     if (thread_.joinable()) thread_.join();

@@ -38,7 +38,8 @@ struct Attachment {
 
 Result<FileLock> attachments_lock();
 
-// File name of a record, ID:IFNAME.json (neither part can hold a ':'); container_id and ifname must have been validated (CNI spec: [a-zA-Z0-9][a-zA-Z0-9_.-]*, no '/').
+// File name of a record, ID:IFNAME.json (neither part can hold a ':'); container_id and ifname must have been validated (CNI spec:
+// [a-zA-Z0-9][a-zA-Z0-9_.-]*, no '/').
 std::string attachment_path(const std::string& container_id, const std::string& ifname);
 Status write_attachment(const Attachment& attachment);
 // not_found if there is none; decode if it is broken.
