@@ -97,7 +97,7 @@ struct merino_config {
 	__be16 tunnel_port;
 	__u8 vtep_mac[MERINO_ETH_ALEN];
 	__u8 fast_path; /* 0: everything goes through the stack, only from_host encapsulates */
-	__u8 reserved[7];
+	__u8 reserved[11];
 	__u64 program_id; /* which build's programs these are; another build's are replaced */
 };
 

@@ -52,7 +52,7 @@ void log_new(const std::vector<RejectedLease>& ignored, const std::vector<Reject
 }
 
 struct Attaching {
-  Program program;
+  Program program = Program::from_wire;
   AttachPoint point;
   const std::string& interface;
 };

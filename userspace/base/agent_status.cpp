@@ -17,17 +17,17 @@ class Reader {
   Reader(const json& object, std::string path, std::string& problem) : object_(object), path_(std::move(path)), problem_(problem) {}
 
   [[nodiscard]] Reader inside(const char* key) const {
-    static const json kEmpty = json::object();
+    static const json empty = json::object();
     const bool found = object_.is_object() && object_.contains(key) && object_[key].is_object();
     if (!found) complain(key);
-    return {found ? object_[key] : kEmpty, path_ + key + ".", problem_};
+    return {found ? object_[key] : empty, path_ + key + ".", problem_};
   }
 
   [[nodiscard]] const json& list(const char* key) const {
-    static const json kEmpty = json::array();
+    static const json empty = json::array();
     if (object_.is_object() && object_.contains(key) && object_[key].is_array()) return object_[key];
     complain(key);
-    return kEmpty;
+    return empty;
   }
 
   template <class T>

@@ -74,7 +74,7 @@ struct AgentStatus {
 std::string format_agent_status(const AgentStatus& status);
 
 // decode error that names the key when something is missing or of the wrong type; unknown keys are let pass.
-Result<AgentStatus> parse_agent_status(const std::string& json);
+Result<AgentStatus> parse_agent_status(const std::string& text);
 
 // not_found, with the remedy, when no agent ever wrote it.
 Result<AgentStatus> load_agent_status(const std::string& path = kAgentStatusPath);

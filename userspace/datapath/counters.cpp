@@ -17,9 +17,9 @@ namespace {
 
 static_assert(MERINO_REASON_COUNT <= MERINO_MAX_REASONS);
 
-constexpr auto FAST = Action::fast;
-constexpr auto STACK = Action::stack;
-constexpr auto DROP = Action::drop;
+#define ACTION_FAST Action::fast
+#define ACTION_STACK Action::stack
+#define ACTION_DROP Action::drop
 
 // "NO_ROUTE" is "no_route" to people and metrics.
 const char* lower_case(const char* name) {
@@ -44,7 +44,7 @@ const char* action_name(Action action) {
 
 const std::vector<ReasonInfo>& reasons() {
   static const auto* table = new std::vector<ReasonInfo>{
-#define X(name, action, meaning, remedy) {MERINO_##name, lower_case(#name), action, meaning, remedy},
+#define X(name, action, meaning, remedy) {MERINO_##name, lower_case(#name), ACTION_##action, meaning, remedy},
       MERINO_REASONS(X)
 #undef X
   };

@@ -12,6 +12,7 @@ namespace merino {
 namespace {
 
 static_assert(sizeof(merino_pod_key) == 16 && sizeof(merino_pod) == 36);
+static_assert(std::has_unique_object_representations_v<merino_pod>);
 
 using PodMap = Map<merino_pod_key, merino_pod>;
 
