@@ -113,8 +113,9 @@ bpf_tc_opts tc_opts() {
   return opts;
 }
 
-// The id of merino's program below the clsact; 0 if there is none.
+// The id of merino's program below the clsact; 0 if there is none. libbpf would report each "none" on standard error.
 uint32_t clsact_program_id(const AttachPoint& point) {
+  libbpf_set_print(nullptr);
   const bpf_tc_hook hook = tc_hook(point);
   bpf_tc_opts opts = tc_opts();
   return bpf_tc_query(&hook, &opts) == 0 ? opts.prog_id : 0;

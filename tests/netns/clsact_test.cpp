@@ -1,0 +1,112 @@
+// The programs below a clsact qdisc. A seccomp filter makes this kernel refuse the question for tcx, as kernels before 6.6 do.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstddef>
+
+#include "base/process.h"
+#include "datapath/attach.h"
+#include "datapath/programs.h"
+
+namespace merino {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::string run(const std::string& command) {
+  ProcessRequest request;
+  request.argv = {"/bin/sh", "-c", command};
+  const auto output = run_process(request);
+  EXPECT_TRUE(output && output->succeeded()) << command << ": " << (output ? output->err : output.error().message());
+  return output ? output->out : "";
+}
+
+void refuse_tcx() {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_bpf, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, BPF_PROG_QUERY, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0) << errno;
+}
+
+class Clsact : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(unshare(CLONE_NEWNET | CLONE_NEWNS), 0) << "needs root: " << errno;
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << errno;
+    ASSERT_EQ(mount("sysfs", "/sys", "sysfs", 0, nullptr), 0) << errno;
+    run("ip link add up0 type veth peer name up1");
+    point_ = {"uplink", if_nametoindex("up0"), Direction::ingress};
+    refuse_tcx();
+    load(1);
+  }
+
+  static void load(uint32_t vni) {
+    merino_config config{};
+    config.fast_path = 1;
+    config.vni = vni;
+    config.tunnel_port = htons(8472);
+    const Status loaded = load_programs(config);
+    ASSERT_TRUE(loaded) << loaded.error().message();
+  }
+
+  [[nodiscard]] bool attach_changed() const {
+    const auto changed = attach(Program::from_wire, point_);
+    EXPECT_TRUE(changed) << changed.error().message();
+    return changed.value_or(false);
+  }
+
+  AttachPoint point_;
+};
+
+TEST_F(Clsact, attaches_once_and_says_so) {
+  EXPECT_FALSE(is_attached(Program::from_wire, point_).value_or(true));
+  EXPECT_TRUE(attach_changed());
+  EXPECT_FALSE(attach_changed());
+  EXPECT_TRUE(is_attached(Program::from_wire, point_).value_or(false));
+  EXPECT_THAT(run("tc filter show dev up0 ingress"), HasSubstr("from_wire"));
+  EXPECT_THAT(run("ls /sys/fs/bpf/merino/links"), Not(HasSubstr("uplink")));
+}
+
+TEST_F(Clsact, another_load_replaces_the_program) {
+  EXPECT_TRUE(attach_changed());
+  load(2);
+  EXPECT_FALSE(is_attached(Program::from_wire, point_).value_or(true));
+  EXPECT_TRUE(attach_changed());
+  EXPECT_TRUE(is_attached(Program::from_wire, point_).value_or(false));
+}
+
+TEST_F(Clsact, foreign_filters_stay) {
+  run("tc qdisc add dev up0 clsact; tc filter add dev up0 ingress pref 7 matchall action continue");
+  EXPECT_TRUE(attach_changed());
+  EXPECT_THAT(run("tc filter show dev up0 ingress"), HasSubstr("pref 7 "));
+  const Status detached = detach(point_);
+  EXPECT_TRUE(detached) << detached.error().message();
+  EXPECT_THAT(run("tc filter show dev up0 ingress"), testing::AllOf(HasSubstr("pref 7 "), Not(HasSubstr("from_wire"))));
+  EXPECT_TRUE(detach(point_)) << "detaching twice is no error";
+}
+
+TEST_F(Clsact, a_missing_interface_is_named) {
+  const auto attached = attach(Program::from_wire, {"uplink", 4711, Direction::ingress});
+  ASSERT_FALSE(attached);
+  EXPECT_THAT(attached.error().message(), HasSubstr("4711"));
+}
+
+}  // namespace
+}  // namespace merino
