@@ -1,4 +1,4 @@
 # Attachment below clsact, as on kernels before tcx.
 merino_gtest(clsact_test LABEL netns
   SOURCES clsact_test.cpp
-  LINK merino_datapath)
+  LINK merino_datapath merino_base fmt::fmt)

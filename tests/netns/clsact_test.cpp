@@ -93,7 +93,7 @@ TEST_F(Clsact, another_load_replaces_the_program) {
 }
 
 TEST_F(Clsact, foreign_filters_stay) {
-  run("tc qdisc add dev up0 clsact; tc filter add dev up0 ingress pref 7 matchall action continue");
+  run("tc qdisc add dev up0 clsact; tc filter add dev up0 ingress pref 7 bpf da object-pinned /sys/fs/bpf/merino/programs/from_host");
   EXPECT_TRUE(attach_changed());
   EXPECT_THAT(run("tc filter show dev up0 ingress"), HasSubstr("pref 7 "));
   const Status detached = detach(point_);
