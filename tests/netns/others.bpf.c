@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* Somebody else's program on a hook that merino uses: counts what it sees. */
-#include <bpf/bpf_helpers.h>
+// libbpf's header needs the types of the kernel's.
+// clang-format off
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+// clang-format on
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
