@@ -3,9 +3,13 @@
 #ifndef MERINO_ARP_H
 #define MERINO_ARP_H
 
-#include <linux/if_arp.h>
-
 #include "lookup.h"
+
+/* Of <linux/if_arp.h>, which would draw in the C library's headers for a 32-bit target. */
+#define ARPHRD_ETHER 1
+#define ARPHRD_IEEE802 6
+#define ARPOP_REQUEST 1
+#define ARPOP_REPLY 2
 
 /* Ethernet and IPv4 (RFC 826). */
 struct arp_packet {
