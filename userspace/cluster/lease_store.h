@@ -26,9 +26,21 @@ struct LeaseRequest {
   std::optional<Prefix> previous_subnet;  // from subnet.env
 };
 
+// What the store knows of this node before it has an uplink.
+struct NodeHints {
+  std::optional<IpAddress> public_ip;        // instead of --public-ip: the annotation node-public-ip
+  std::optional<IpAddress> public_ip_v6;     // node-public-ipv6
+  std::optional<LeaseAttributes> published;  // what this node said of itself last, if the store knows it by more than its address
+};
+
 class LeaseStore {
  public:
   virtual ~LeaseStore() = default;
+
+  // net-conf: from the store if it keeps one (etcd: <prefix>/config), else from the file at `path`.
+  virtual Result<NetConf> load_conf(const std::string& path) { return load_net_conf(path); }
+
+  virtual Result<NodeHints> hints() { return NodeHints{}; }
 
   // All leases now. On an error the caller keeps what it knew.
   virtual Result<LeaseSet> list() = 0;
@@ -41,6 +53,9 @@ class LeaseStore {
   // Extends the lease by kLeaseTtl and writes the attributes if they differ. A lease that somebody deleted is taken again (same subnet);
   // exists if another node holds the subnet meanwhile.
   virtual Result<Lease> renew(const Lease& lease) = 0;
+
+  // The node's network is up: Kubernetes' condition NetworkUnavailable becomes False. Nothing to do elsewhere.
+  virtual Status mark_ready() { return ok(); }
 
   // Becomes readable when the store has something to look at; drain_events() before list().
   [[nodiscard]] virtual int event_fd() const = 0;
