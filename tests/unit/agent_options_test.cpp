@@ -99,35 +99,62 @@ TEST(Options, EnvironmentStandsInForMissingFlags) {
   EXPECT_THAT(options.ifaces, ElementsAre("eth2")) << "the flag wins";
   EXPECT_EQ(parse({}, {{"FLANNELD_LEASE_DIR", "/d"}})->options.lease_dir, "/d");
   EXPECT_THAT(refusal({}, {{"FLANNELD_HEALTHZ_PORT", "http"}}), HasSubstr("environment variable FLANNELD_HEALTHZ_PORT: \"http\""));
-  EXPECT_THAT(refusal({}, {{"FLANNELD_KUBE_SUBNET_MGR", "true"}}), HasSubstr("FLANNELD_KUBE_SUBNET_MGR: unsupported in this version"));
+  EXPECT_THAT(refusal({}, {{"FLANNELD_PUBLIC_IPV6", "::1"}}), HasSubstr("FLANNELD_PUBLIC_IPV6: unsupported in this version"));
 }
 
 TEST(Options, KnownButUnsupportedIsNotUnknown) {
-  for (const std::string flag : {"--kube-subnet-mgr", "--etcd-endpoints=http://x:2379", "--etcd-prefix=/x", "--etcd-keyfile=x",
-                                 "--etcd-certfile=x", "--etcd-cafile=x", "--etcd-username=x", "--etcd-password=x", "--kube-api-url=x",
-                                 "--kubeconfig-file=x", "--kube-annotation-prefix=x", "--public-ipv6=fd00::1", "--vmodule=x",
-                                 "--log_backtrace_at=x:1", "--set-node-network-unavailable=false", "--ip-blackhole-route"}) {
-    const auto line = parse({"--lease-dir=/leases", flag});
-    ASSERT_FALSE(line) << flag;
-    EXPECT_EQ(line.error().kind, ErrorKind::unsupported) << flag;
-    EXPECT_THAT(line.error().message(), HasSubstr("unsupported in this version")) << flag;
-    EXPECT_THAT(line.error().message(), HasSubstr(flag.substr(0, flag.find('=')))) << flag;
-  }
-  options_of({"--kube-subnet-mgr=false", "--set-node-network-unavailable", "--etcd-prefix=/coreos.com/network"});  // flanneld's defaults
+  const auto line = parse({"--public-ipv6=fd00::1"});
+  ASSERT_FALSE(line);
+  EXPECT_EQ(line.error().kind, ErrorKind::unsupported);
+  EXPECT_THAT(line.error().message(), HasSubstr("flag --public-ipv6: unsupported in this version"));
+  options_of({"--public-ipv6="});  // flanneld's default
   EXPECT_THAT(refusal({"--ip-mask"}), HasSubstr("unknown flag --ip-mask; merinod --help"));
+}
+
+TEST(Options, FlagsWithoutEffectAreTaken) {
+  options_of({"--vmodule=x=2", "--log_backtrace_at=x:1", "--ip-blackhole-route"});
+  EXPECT_THAT(refusal({"--ip-blackhole-route=maybe"}), HasSubstr("neither true nor false"));
+}
+
+TEST(Options, EtcdIsTheLeaseStoreUnlessAnotherIsNamed) {
+  const AgentOptions defaults = parse({})->options;
+  EXPECT_EQ(defaults.store, StoreKind::etcd);
+  EXPECT_THAT(defaults.etcd.endpoints, ElementsAre("http://127.0.0.1:4001", "http://127.0.0.1:2379"));
+  EXPECT_EQ(defaults.etcd.prefix, "/coreos.com/network");
+  const AgentOptions given = parse({"--etcd-endpoints=https://a:2379,https://b:2379,", "--etcd-prefix=/p", "--etcd-keyfile=k",
+                                    "--etcd-certfile=c", "--etcd-cafile=a", "--etcd-username=u", "--etcd-password=w"})
+                                 ->options;
+  EXPECT_THAT(given.etcd.endpoints, ElementsAre("https://a:2379", "https://b:2379"));
+  EXPECT_EQ(given.etcd.prefix + given.etcd.keyfile + given.etcd.certfile + given.etcd.cafile + given.etcd.username + given.etcd.password,
+            "/pkcauw");
+  EXPECT_THAT(refusal({"--etcd-endpoints=,"}), HasSubstr("names no endpoint"));
+  EXPECT_EQ(parse({"--lease-dir=/d"})->options.store, StoreKind::directory);
+}
+
+TEST(Options, KubernetesAsTheLeaseStore) {
+  const Variables variables = {
+      {"NODE_NAME", "n1"}, {"POD_NAME", "p"}, {"POD_NAMESPACE", "kube-flannel"}, {"FLANNELD_KUBE_SUBNET_MGR", "true"}};
+  const AgentOptions options =
+      parse({"--kube-api-url=https://x", "--kubeconfig-file=/k", "--kube-annotation-prefix=a/b", "--set-node-network-unavailable=false"},
+            variables)
+          ->options;
+  EXPECT_EQ(options.store, StoreKind::kube);
+  EXPECT_EQ(options.kube.api_url, "https://x");
+  EXPECT_EQ(options.kube.kubeconfig_file, "/k");
+  EXPECT_EQ(options.kube.annotation_prefix, "a/b");
+  EXPECT_FALSE(options.kube.set_node_network_unavailable);
+  EXPECT_EQ(options.kube.node_name, "n1");
+  EXPECT_EQ(options.kube.pod_name, "p");
+  EXPECT_EQ(options.kube.pod_namespace, "kube-flannel");
+  EXPECT_TRUE(parse({})->options.kube.set_node_network_unavailable);
+  EXPECT_THAT(refusal({"--kube-subnet-mgr"}), HasSubstr("--kube-subnet-mgr and --lease-dir name two lease stores"))
+      << "refusal() adds --lease-dir";
 }
 
 TEST(Options, WhatIsNoFlag) {
   for (const std::string word : {"run", "-", "--", ""}) EXPECT_THAT(refusal({word}), HasSubstr("unexpected argument")) << word;
   EXPECT_THAT(refusal({"--=x"}), HasSubstr("unknown flag"));
   EXPECT_THAT(refusal({"--iface"}), HasSubstr("flag --iface needs a value"));
-}
-
-TEST(Options, ALeaseStoreMustBeChosen) {
-  const auto line = parse({"--ip-masq"});
-  ASSERT_FALSE(line);
-  EXPECT_EQ(line.error().kind, ErrorKind::invalid);
-  EXPECT_THAT(line.error().message(), HasSubstr("no lease store is chosen; add --lease-dir DIR"));
 }
 
 TEST(Options, HelpAndVersionNeedNothingElse) {

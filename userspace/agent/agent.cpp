@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -16,7 +17,6 @@
 #include "agent/steps.h"
 #include "agent/version.h"
 #include "base/file.h"
-#include "cluster/directory_store.h"
 
 namespace merino {
 
@@ -31,6 +31,7 @@ constexpr std::chrono::seconds kFullCheck{10};
 constexpr milliseconds kShortestPause{20};
 constexpr milliseconds kLongestPause{2000};
 constexpr int kPauseFactor = 9;
+constexpr milliseconds kStartRetry{1000};  // as flanneld
 
 // Signals that end the agent arrive as readable data; every thread that is started later inherits the mask.
 Result<Fd> block_signals() {
@@ -52,8 +53,8 @@ void log_step(const StepState& now, StepCondition before) {
 
 class Agent {
  public:
-  Agent(Node node, LeaseStore& store, Netlink& netlink, NetlinkEvents& events, Fd signals)
-      : node_(std::move(node)), site_{node_, store, netlink}, events_(events), signals_(std::move(signals)), reconciler_(log_step) {}
+  Agent(Node node, LeaseStore& store, Netlink& netlink, NetlinkEvents& events, const Fd& signals, HealthBoard& board)
+      : node_(std::move(node)), site_{node_, store, netlink}, events_(events), signals_(signals), board_(board), reconciler_(log_step) {}
 
   Status open();
   Status run();
@@ -71,11 +72,10 @@ class Agent {
   Node node_;
   Site site_;
   NetlinkEvents& events_;
-  Fd signals_;
+  const Fd& signals_;
+  HealthBoard& board_;
   Fd epoll_;
   Reconciler reconciler_;
-  HealthBoard board_;
-  std::unique_ptr<HealthServer> health_;
   ServiceManager service_;
 
   bool stop_ = false;
@@ -105,10 +105,6 @@ Status Agent::open() {
   TRY(watch(signals_.get()));
   TRY(watch(events_.fd()));
   TRY(watch(site_.store.event_fd()));
-  if (node_.options.healthz_port != 0) {
-    health_ = TRY(HealthServer::start(node_.options.healthz_ip, node_.options.healthz_port, board_));
-    spdlog::info("/healthz and /readyz on {}:{}", node_.options.healthz_ip, node_.options.healthz_port);
-  }
   add_steps(reconciler_, site_);
   return ok();
 }
@@ -204,6 +200,37 @@ Status Agent::run() {
   return ok();
 }
 
+Result<std::unique_ptr<HealthServer>> start_health(const AgentOptions& options, const HealthBoard& board) {
+  if (options.healthz_port == 0) return std::unique_ptr<HealthServer>();
+  auto server = TRY(HealthServer::start(options.healthz_ip, options.healthz_port, board));
+  spdlog::info("/healthz and /readyz on {}:{}", options.healthz_ip, options.healthz_port);
+  return server;
+}
+
+// True if a signal asks to end before `patience` is over.
+bool stop_requested(const Fd& signals, milliseconds patience) {
+  pollfd readable{.fd = signals.get(), .events = POLLIN, .revents = 0};
+  if (::poll(&readable, 1, static_cast<int>(patience.count())) <= 0) return false;
+  signalfd_siginfo info{};
+  return ::read(signals.get(), &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGHUP;
+}
+
+// start_node() until the store answers, as long as it takes: a node that boots may be up before its etcd or API server. nullopt: a signal.
+Result<std::optional<Node>> wait_for_node(const AgentOptions& options, Netlink& netlink, LeaseStore& store, const Fd& signals,
+                                          HealthBoard& board) {
+  std::string said;
+  while (true) {
+    auto node = start_node(options, netlink, store);
+    if (node) return std::move(*node);
+    if (node.error().kind != ErrorKind::unavailable) return tl::unexpected(std::move(node).error());
+    const std::string problem = node.error().message();
+    if (problem != std::exchange(said, problem)) spdlog::warn("waiting: {}", problem);
+    board.beat(Clock::now());
+    board.publish({"start: " + problem});
+    if (stop_requested(signals, kStartRetry)) return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Status run_agent(const AgentOptions& options) {
@@ -213,11 +240,15 @@ Status run_agent(const AgentOptions& options) {
   }
   spdlog::info("merinod {} starts", kVersion);
   const Fd instance = TRY(take_instance_lock(kAgentLockPath));
-  Fd signals = TRY(block_signals());
+  const Fd signals = TRY(block_signals());
   Netlink netlink = TRY(Netlink::open());
   NetlinkEvents events = TRY(NetlinkEvents::open());
-  const auto store = TRY(open_directory_store(options.lease_dir));
-  Agent agent(TRY(start_node(options, netlink, *store)), *store, netlink, events, std::move(signals));
+  HealthBoard board;
+  const auto health = TRY(start_health(options, board));
+  const auto store = TRY(open_store(options));
+  auto node = TRY(wait_for_node(options, netlink, *store, signals, board));
+  if (!node) return ok();
+  Agent agent(*std::move(node), *store, netlink, events, signals, board);
   TRY(agent.open());
   return agent.run();
 }

@@ -51,6 +51,44 @@ Apply text_into(std::string AgentOptions::*field) {
   };
 }
 
+// Into a field of one of the stores' options: `group` is that store's, `field` its member.
+template <class Group>
+Apply text_into(Group AgentOptions::*group, std::string Group::*field) {
+  return [group, field](CommandLine& line, const std::string& value) {
+    line.options.*group.*field = value;
+    return ok();
+  };
+}
+
+Status apply_etcd_endpoints(CommandLine& line, const std::string& value) {
+  line.options.etcd.endpoints.clear();
+  for (size_t at = 0; at <= value.size();) {
+    const size_t comma = std::min(value.find(',', at), value.size());
+    if (comma > at) line.options.etcd.endpoints.push_back(value.substr(at, comma - at));
+    at = comma + 1;
+  }
+  if (!line.options.etcd.endpoints.empty()) return ok();
+  return fail(ErrorKind::invalid, "\"{}\" names no endpoint", value);
+}
+
+Status apply_network_unavailable(CommandLine& line, const std::string& value) {
+  line.options.kube.set_node_network_unavailable = TRY(parse_go_bool(value));
+  return ok();
+}
+
+// flanneld's log library has it, merinod's does not need it; a wrong value of it would stop flanneld, but not the network.
+Status accept_without_effect(CommandLine&, const std::string&) { return ok(); }
+
+Status apply_boolean_without_effect(CommandLine&, const std::string& value) {
+  TRY(parse_go_bool(value));
+  return ok();
+}
+
+Status apply_kube_subnet_mgr(CommandLine& line, const std::string& value) {
+  if (TRY(parse_go_bool(value))) line.options.store = StoreKind::kube;
+  return ok();
+}
+
 Apply list_into(std::vector<std::string> AgentOptions::*field) {
   return [field](CommandLine& line, const std::string& value) {
     (line.options.*field).push_back(value);
@@ -109,8 +147,7 @@ Flag unsupported(const std::string& name, FlagKind kind, const std::string& defa
   const auto refuse = [kind, default_text](CommandLine&, const std::string& value) -> Status {
     if (value == default_text) return ok();
     if (kind == FlagKind::boolean && TRY(parse_go_bool(value)) == (default_text == "true")) return ok();
-    return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"),
-                       "leave the flag out, and use --lease-dir as the lease store");
+    return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"), "leave the flag out: this version carries IPv4 only");
   };
   return {name, kind, default_text, "not supported in this version", refuse, FlagOrigin::unsupported};
 }
@@ -142,28 +179,36 @@ std::vector<Flag> make_flags() {
        number_into(&AgentOptions::renew_margin, 1, 1439)},
       {"healthz-ip", value, defaults.healthz_ip, "address of /healthz and /readyz", text_into(&AgentOptions::healthz_ip)},
       {"healthz-port", value, "0", "port of /healthz and /readyz; 0 is off", number_into(&AgentOptions::healthz_port, 0, 65535)},
+      {"etcd-endpoints", value, fmt::format("{}", fmt::join(defaults.etcd.endpoints, ",")), "etcd's client URLs, separated by commas",
+       apply_etcd_endpoints},
+      {"etcd-prefix", value, defaults.etcd.prefix, "where the network's configuration and leases are in etcd",
+       text_into(&AgentOptions::etcd, &EtcdOptions::prefix)},
+      {"etcd-keyfile", value, "", "private key of the client's certificate for etcd",
+       text_into(&AgentOptions::etcd, &EtcdOptions::keyfile)},
+      {"etcd-certfile", value, "", "client's certificate for etcd", text_into(&AgentOptions::etcd, &EtcdOptions::certfile)},
+      {"etcd-cafile", value, "", "certificate authority of etcd's certificates", text_into(&AgentOptions::etcd, &EtcdOptions::cafile)},
+      {"etcd-username", value, "", "user of etcd", text_into(&AgentOptions::etcd, &EtcdOptions::username)},
+      {"etcd-password", value, "", "password of that user", text_into(&AgentOptions::etcd, &EtcdOptions::password)},
+      {"kube-subnet-mgr", boolean, "false", "leases are annotations of Kubernetes' Nodes, subnets their podCIDRs", apply_kube_subnet_mgr},
+      {"kube-api-url", value, "", "URL of the Kubernetes API server (default: the kubeconfig's, or the cluster that merinod runs in)",
+       text_into(&AgentOptions::kube, &KubeOptions::api_url)},
+      {"kubeconfig-file", value, "", "credentials for the API server (default: the service account of merinod's pod)",
+       text_into(&AgentOptions::kube, &KubeOptions::kubeconfig_file)},
+      {"kube-annotation-prefix", value, defaults.kube.annotation_prefix, "prefix of the annotations",
+       text_into(&AgentOptions::kube, &KubeOptions::annotation_prefix)},
+      {"set-node-network-unavailable", boolean, "true", "set the Node's condition NetworkUnavailable to False once the network is up",
+       apply_network_unavailable},
+      {"ip-blackhole-route", boolean, "false",
+       "without effect: what has the address of no pod is dropped in merino0 and counted, with or without a route for it",
+       apply_boolean_without_effect},
+      {"vmodule", value, "", "without effect, for flanneld's command lines", accept_without_effect},
+      {"log_backtrace_at", value, ":0", "without effect, for flanneld's command lines", accept_without_effect},
       {"v", value, "0", "verbosity; 1 and above is --log-level=debug", apply_verbosity},
       {"version", boolean, "false", "print the version and exit", command(Command::version)},
       {"help", boolean, "false", "print this text and exit", command(Command::help)},
       {"h", boolean, "false", "the same", command(Command::help)},
   };
-  const std::vector<std::pair<std::string, std::string>> values = {{"etcd-endpoints", "http://127.0.0.1:4001,http://127.0.0.1:2379"},
-                                                                   {"etcd-prefix", "/coreos.com/network"},
-                                                                   {"etcd-keyfile", ""},
-                                                                   {"etcd-certfile", ""},
-                                                                   {"etcd-cafile", ""},
-                                                                   {"etcd-username", ""},
-                                                                   {"etcd-password", ""},
-                                                                   {"kube-api-url", ""},
-                                                                   {"kubeconfig-file", ""},
-                                                                   {"kube-annotation-prefix", "flannel.alpha.coreos.com"},
-                                                                   {"public-ipv6", ""},
-                                                                   {"vmodule", ""},
-                                                                   {"log_backtrace_at", ":0"}};
-  for (const auto& [name, default_text] : values) flags.push_back(unsupported(name, value, default_text));
-  flags.push_back(unsupported("kube-subnet-mgr", boolean, "false"));
-  flags.push_back(unsupported("set-node-network-unavailable", boolean, "true"));
-  flags.push_back(unsupported("ip-blackhole-route", boolean, "false"));
+  flags.push_back(unsupported("public-ipv6", value, ""));
   return flags;
 }
 
@@ -215,6 +260,21 @@ Result<Token> next_token(const std::vector<std::string>& arguments, size_t& at) 
   return Token{flag, arguments[at++], seen_as};
 }
 
+Status choose_store(AgentOptions& options) {
+  if (options.lease_dir.empty()) return ok();
+  if (options.store == StoreKind::kube) {
+    return with_remedy(fail(ErrorKind::invalid, "--kube-subnet-mgr and --lease-dir name two lease stores"), "leave one of them out");
+  }
+  options.store = StoreKind::directory;
+  return ok();
+}
+
+void read_pod_identity(KubeOptions& kube, const Environment& environment) {
+  kube.node_name = environment("NODE_NAME").value_or("");
+  kube.pod_name = environment("POD_NAME").value_or("");
+  kube.pod_namespace = environment("POD_NAMESPACE").value_or("");
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -240,19 +300,19 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     const auto value = environment(variable);
     if (value && !value->empty()) TRY(apply_flag(flag, line, *value, "environment variable " + variable));
   }
-  if (line.command == Command::run && line.options.lease_dir.empty()) {
-    return with_remedy(fail(ErrorKind::invalid, "no lease store is chosen"),
-                       "add --lease-dir DIR, a directory that all nodes of the network share");
-  }
+  TRY(choose_store(line.options));
+  read_pod_identity(line.options.kube, environment);
   return line;
 }
 
 std::string help_text() {
   std::string text =
       "merinod: the agent of the merino pod network.\n\n"
-      "Usage: merinod --lease-dir DIR [flags]\n\n"
+      "Usage: merinod [flags]\n\n"
+      "Leases are in etcd (the default), in Kubernetes (--kube-subnet-mgr) or in a directory (--lease-dir DIR).\n"
       "Flags may be written -flag, --flag, --flag=value or --flag value (booleans: --flag or --flag=false).\n"
-      "FLANNELD_<NAME> in the environment (upper case, '_' for '-') sets a flag that is not given.\n\n";
+      "FLANNELD_<NAME> in the environment (upper case, '_' for '-') sets a flag that is not given.\n"
+      "With --kube-subnet-mgr: NODE_NAME, or POD_NAME and POD_NAMESPACE, say which Node this is.\n\n";
   for (const Flag& flag : all_flags()) {
     std::string left = "--" + flag.name;
     if (flag.kind != FlagKind::boolean) left += " value";

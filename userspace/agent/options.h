@@ -3,6 +3,8 @@
 // -flag, --flag, --flag=x, -flag x; booleans are --flag or --flag=false, never two words. FLANNELD_<NAME> (upper case, '-' as '_') gives
 // the value of a flag that the command line does not have. A flag of flanneld that this version cannot honour is `unsupported` as soon as
 // its value is not flanneld's default.
+//
+// The lease store: the Kubernetes API with --kube-subnet-mgr, a directory with --lease-dir, else etcd, as in flanneld.
 #pragma once
 
 #include <chrono>
@@ -13,11 +15,18 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "cluster/etcd_source.h"
+#include "cluster/kube_source.h"
 
 namespace merino {
 
+enum class StoreKind { etcd, kube, directory };
+
 struct AgentOptions {
+  StoreKind store = StoreKind::etcd;
   std::string lease_dir;
+  EtcdOptions etcd;
+  KubeOptions kube;
   std::string net_conf_path = "/etc/kube-flannel/net-conf.json";
   std::string subnet_file = "/run/flannel/subnet.env";
 

@@ -9,15 +9,18 @@
 
 #include "agent/steps.h"
 #include "base/file.h"
+#include "cluster/directory_store.h"
+#include "cluster/remote_store.h"
 
 namespace merino {
 
 namespace {
 
-// The MAC that peers know, so that a restart changes nothing for them: the device's, else the lease's.
-Result<MacAddress> previous_mac(const Node& node, Netlink& netlink, LeaseStore& store) {
+// The MAC that peers know, so that a restart changes nothing for them: the device's, else the one that was published last.
+Result<MacAddress> previous_mac(const Node& node, const std::optional<LeaseAttributes>& published, Netlink& netlink, LeaseStore& store) {
   const auto device = TRY(netlink.link_by_name(kDeviceName));
   if (device && device->kind == "vxlan" && device->mac.is_unicast()) return device->mac;
+  if (published && published->vxlan) return published->vxlan->vtep_mac;
   const LeaseSet leases = TRY(store.list());
   for (const Lease& lease : leases.leases) {
     if (lease.attributes.public_ip == node.uplink.public_ip && lease.attributes.vxlan) return lease.attributes.vxlan->vtep_mac;
@@ -58,15 +61,24 @@ Result<Fd> take_instance_lock(const std::string& path) {
   return fd;
 }
 
+Result<std::unique_ptr<LeaseStore>> open_store(const AgentOptions& options) {
+  if (options.store == StoreKind::directory) return open_directory_store(options.lease_dir);
+  auto stop = std::make_unique<StopSignal>(TRY(StopSignal::open()));
+  auto source = TRY(options.store == StoreKind::kube ? open_kube_source(options.kube, *stop) : open_etcd_source(options.etcd, *stop));
+  return open_remote_store(std::move(source), std::move(stop));
+}
+
 Result<Node> start_node(const AgentOptions& options, Netlink& netlink, LeaseStore& store) {
   Node node;
   node.options = options;
-  node.conf = TRY(load_net_conf(options.net_conf_path));
-  node.uplink = TRY(find_uplink(options, netlink));
+  node.conf = TRY(store.load_conf(options.net_conf_path));
+  const NodeHints hints = TRY(store.hints());
+  if (hints.public_ip) node.options.public_ip = hints.public_ip;
+  node.uplink = TRY(find_uplink(node.options, netlink));
   TRY(check_mtu(node));
   spdlog::info("uplink is {} (index {}, MTU {}), endpoint {}, public address {}", node.uplink.name, node.uplink.index, node.uplink.mtu,
                node.uplink.address.to_string(), node.uplink.public_ip.to_string());
-  node.vtep_mac = TRY(previous_mac(node, netlink, store));
+  node.vtep_mac = TRY(previous_mac(node, hints.published, netlink, store));
   const auto previous = previous_subnet(options.subnet_file);
   node.lease = TRY(store.acquire(node.conf, {lease_attributes(node), previous}));
   spdlog::info("lease of {} in {} ({}), VTEP MAC {}", node.lease.subnet.to_string(), node.conf.network.to_string(),

@@ -23,9 +23,10 @@ void add_steps(Reconciler& reconciler, Site& site) {
   add("rules", cause::kRules, {"lease"}, keep_rules);
   add("forward", cause::kRules, {}, keep_forward);
   add("pods", cause::kNetwork, {"programs"}, keep_pods);
-  // Last: from here on the CNI plugin attaches pods.
+  // From here on the CNI plugin attaches pods.
   add("subnet-file", 0, {"uplink", "lease", "device", "sysctls", "programs", "peers", "links", "route", "rules", "forward"},
       keep_subnet_env);
+  add("announcement", cause::kLeases, {"subnet-file"}, announce);
 }
 
 }  // namespace merino

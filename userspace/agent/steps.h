@@ -21,6 +21,7 @@ struct Site {
   Masquerade masquerade{};
   std::vector<RejectedLease> ignored_leases{};  // by select_peers, as of the last keep_peers()
   bool modprobe_tried = false;
+  bool announced = false;  // the store has been told that the network is up
 };
 
 // The snapshot that choose_uplink() wants.
@@ -33,6 +34,7 @@ Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink);
 Result<bool> follow_uplink(Site& site);    // its index and MTU; another uplink only when this one's name or address is gone
 Result<bool> keep_lease(Site& site);       // all leases read; the own one renewed when it is due, changed or gone
 Result<bool> keep_subnet_env(Site& site);  // what the CNI plugin reads
+Result<bool> announce(Site& site);         // once: the store learns that the network is up
 // steps_network.cpp
 Result<bool> keep_device(Site& site);   // merino0 and its two addresses
 Result<bool> keep_sysctls(Site& site);  // what forwarding needs

@@ -89,4 +89,11 @@ Result<bool> keep_subnet_env(Site& site) {
   return true;
 }
 
+Result<bool> announce(Site& site) {
+  if (site.announced) return false;
+  TRY(site.store.mark_ready());
+  site.announced = true;
+  return false;
+}
+
 }  // namespace merino

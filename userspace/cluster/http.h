@@ -35,23 +35,23 @@ class StopSignal {
 // Files are read when a connection is made; *_pem hold the PEM text itself and come first. Empty: the system's authorities, no client
 // certificate.
 struct TlsOptions {
-  std::string ca_file, ca_pem;
-  std::string cert_file, cert_pem;
-  std::string key_file, key_pem;
+  std::string ca_file{}, ca_pem{};
+  std::string cert_file{}, cert_pem{};
+  std::string key_file{}, key_pem{};
 };
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string url;                   // http:// or https://
-  std::vector<std::string> headers;  // "Authorization: Bearer x"; never logged
-  std::string body;
+  std::string url{};                   // http:// or https://
+  std::vector<std::string> headers{};  // "Authorization: Bearer x"; never logged. Content-Type: JSON by default
+  std::string body{};
   std::chrono::milliseconds timeout{5000};    // of the whole exchange; 0: none
   std::chrono::milliseconds idle_timeout{0};  // the longest time without a byte, for streams; whole seconds; 0: none
 };
 
 struct HttpResponse {
   long status = 0;
-  std::string body;
+  std::string body{};
 };
 
 // Takes the next bytes of a body; an error ends the transfer and is its result.
