@@ -40,6 +40,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Policy{"IptablesNft", "iptables-nft -P FORWARD DROP"}, Policy{"IptablesLegacy", "iptables-legacy -P FORWARD DROP"},
                     Policy{"Nft",
                            "nft add table inet fw; nft 'add chain inet fw forward { type filter hook forward priority 10; policy drop; }'"},
+                    Policy{"LastRule", "iptables-nft -A FORWARD -s 172.16.0.0/12 -j ACCEPT; iptables-nft -A FORWARD -j REJECT"},
+                    Policy{"Firewalld", "nft -f " FIREWALLD_RULES},
+                    Policy{"FirewalldDrop", "sed 's/reject with icmpx admin-prohibited/drop/' " FIREWALLD_RULES " | nft -f -"},
                     Policy{"NftIp", "nft add table ip fw; nft 'add chain ip fw f { type filter hook forward priority -5; policy drop; }'"},
                     Policy{"All",
                            "iptables-nft -P FORWARD DROP; iptables-legacy -P FORWARD DROP; nft add table inet fw; nft 'add chain inet fw "

@@ -43,14 +43,15 @@ std::string chain(const std::string& family, const std::string& table, const std
 
 std::string listing(const std::string& objects) { return R"({"nftables":[{"metainfo":{"version":"1.0.6"}})" + objects + "]}"; }
 
-TEST(Forward, DroppingChains) {
-  const auto chains = parse_dropping_chains(
-      listing("," + chain("ip", "filter", "forward", "drop") + "," + chain("inet", "fw", "forward", "drop") + "," +
-              chain("ip", "open", "forward", "accept") + "," + chain("ip", "in", "input", "drop") + "," +
-              chain("ip6", "six", "forward", "drop") + R"(,{"chain":{"family":"ip","table":"filter","name":"plain","handle":9}})"));
+TEST(Forward, ChainsAtForward) {
+  const auto chains = parse_forward_chains(listing("," + chain("ip", "filter", "forward", "drop") + "," +
+                                                   chain("inet", "fw", "forward", "drop") + "," + chain("ip", "open", "forward", "accept") +
+                                                   "," + chain("ip", "in", "input", "drop") + "," + chain("ip6", "six", "forward", "drop") +
+                                                   R"(,{"chain":{"family":"ip","table":"filter","name":"plain","handle":9}})"));
   ASSERT_TRUE(chains) << chains.error().message();
-  EXPECT_THAT(*chains, ElementsAre(ForwardChain{"ip", "filter", "FORWARD"}, ForwardChain{"inet", "fw", "FORWARD"}));
-  EXPECT_THAT(*parse_dropping_chains(listing("")), IsEmpty());
+  EXPECT_THAT(*chains, ElementsAre(ForwardChain{"ip", "filter", "FORWARD", true}, ForwardChain{"inet", "fw", "FORWARD", true},
+                                   ForwardChain{"ip", "open", "FORWARD", false}));
+  EXPECT_THAT(*parse_forward_chains(listing("")), IsEmpty());
 }
 
 std::string match(const std::string& field, const std::string& network, const std::string& op = "==") {
@@ -97,9 +98,28 @@ TEST(Forward, RulesOfAnotherNetworkAreStale) {
   EXPECT_THAT(rules->stale, ElementsAre(7U));
 }
 
+TEST(Forward, ALastRuleThatRefusesAllIsTheEnd) {
+  const std::string some = match("saddr", "10.1.0.0") + "," + kAccept;
+  const std::string jump = R"({"jump":{"target":"zones"}})";
+  const std::string reject = R"({"reject":{"type":"icmpx","expr":"admin-prohibited"}})";
+  const auto end = [](const std::string& rules) { return parse_forward_rules(listing(rules), kNetwork)->end; };
+  EXPECT_EQ(end(rule(4, some, "") + rule(5, reject, "")), 5U);
+  EXPECT_EQ(end(rule(4, some, "") + rule(5, kCounter + R"(,{"log":null},{"drop":null})", "")), 5U);
+  EXPECT_EQ(end(rule(5, kCounter + R"(,{"xt":{"type":"target","name":"REJECT"}})", "")), 5U) << "as iptables writes it";
+  EXPECT_EQ(end(rule(5, R"({"xt":{"type":"target","name":"LOG"}})", "")), std::nullopt);
+  EXPECT_EQ(end(rule(4, jump, "") + rule(5, reject, "")), 5U) << "an operator's chain is asked first";
+  EXPECT_EQ(end(rule(5, reject, "") + rule(6, some, "")), std::nullopt);
+  EXPECT_EQ(end(rule(4, match("saddr", "10.1.0.0") + "," + reject, "")), std::nullopt) << "not for all";
+  EXPECT_EQ(end(rule(4, kAccept, "") + rule(5, jump, "")), std::nullopt);
+  EXPECT_EQ(end(""), std::nullopt);
+  std::string firewalld = listing(rule(3, some, "") + rule(4, jump, "") + rule(5, reject, ""));
+  for (size_t at = 0; (at = firewalld.find(R"("filter")", at)) != std::string::npos;) firewalld.replace(at, 8, R"("firewalld")");
+  EXPECT_EQ(parse_forward_rules(firewalld, kNetwork)->end, 4U) << "its zones reject on their own";
+}
+
 TEST(Forward, WhatIsNoListing) {
   for (const std::string text : {"", "[]", "{}", R"({"nftables":3})"}) {
-    EXPECT_FALSE(parse_dropping_chains(text)) << text;
+    EXPECT_FALSE(parse_forward_chains(text)) << text;
     EXPECT_FALSE(parse_forward_rules(text, kNetwork)) << text;
   }
   const auto odd = parse_forward_rules(

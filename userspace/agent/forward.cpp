@@ -50,18 +50,47 @@ json essence(const json& rule) {
   return out;
 }
 
+// A rule that concerns every packet: the key of its one statement ("drop", "jump"); empty for others.
+std::string unconditional_statement(const json& rule) {
+  std::string statement;
+  for (const json& expression : essence(rule)) {
+    if (!expression.is_object() || expression.size() != 1 || !statement.empty()) return "";
+    const bool iptables_reject = expression.contains("xt") && text_of(expression["xt"], "name") == "REJECT";
+    if (expression.begin().key() != "log") statement = iptables_reject ? "reject" : expression.begin().key();
+  }
+  return statement;
+}
+
+// Where a chain refuses what got so far.
+std::optional<uint64_t> end_of(const std::vector<json>& rules) {
+  const auto handle_at = [&](size_t index) -> std::optional<uint64_t> {
+    const json handle = rules[index].value("handle", json());
+    if (!handle.is_number_unsigned()) return std::nullopt;
+    return handle.get<uint64_t>();
+  };
+  if (rules.empty()) return std::nullopt;
+  const std::string last = unconditional_statement(rules.back());
+  if (last != "drop" && last != "reject") return std::nullopt;
+  const bool firewalld = text_of(rules.back(), "table") == "firewalld";
+  if (firewalld && rules.size() > 1 && unconditional_statement(rules[rules.size() - 2]) == "jump") return handle_at(rules.size() - 2);
+  return handle_at(rules.size() - 1);
+}
+
 json accepting(const char* field, const Prefix& network) { return json::array({address_match(field, network), {{"accept", nullptr}}}); }
 
 json reference(const ForwardChain& chain) { return {{"family", chain.family}, {"table", chain.table}}; }
 
 std::string describe(const ForwardChain& chain) { return fmt::format("nftables chain {} {} {}", chain.family, chain.table, chain.name); }
 
-json add_rule(const ForwardChain& chain, const char* field, const Prefix& network) {
+// At the chain's end, or before the rule with the handle `end`.
+json add_rule(const ForwardChain& chain, const char* field, const Prefix& network, std::optional<uint64_t> end) {
   json rule = reference(chain);
   rule["chain"] = chain.name;
   rule["comment"] = kComment;
   rule["expr"] = json::array({address_match(field, network), {{"counter", nullptr}}, {{"accept", nullptr}}});
-  return {{"add", {{"rule", rule}}}};
+  if (!end) return {{"add", {{"rule", rule}}}};
+  rule["handle"] = *end;
+  return {{"insert", {{"rule", rule}}}};
 }
 
 json delete_rule(const ForwardChain& chain, uint64_t handle) {
@@ -83,13 +112,14 @@ Result<bool> ensure_chain(const ForwardChain& chain, const Prefix& network) {
   const std::string what = describe(chain);
   const std::string listing = TRY(run_nft(NftFormat::json, transaction(json::array({list_chain(chain)})), "list " + what));
   const ForwardRules rules = TRY(parse_forward_rules(listing, network));
+  const bool refuses = chain.drops_by_policy || rules.end;
   json commands = json::array();
-  if (!rules.from_network) commands.push_back(add_rule(chain, "saddr", network));
-  if (!rules.to_network) commands.push_back(add_rule(chain, "daddr", network));
+  if (refuses && !rules.from_network) commands.push_back(add_rule(chain, "saddr", network, rules.end));
+  if (refuses && !rules.to_network) commands.push_back(add_rule(chain, "daddr", network, rules.end));
   for (const uint64_t handle : rules.stale) commands.push_back(delete_rule(chain, handle));
   if (commands.empty()) return false;
   TRY(run_nft(NftFormat::json, transaction(commands), "add accept rules to " + what));
-  spdlog::info("{} drops by policy: accept rules for {} added at its end", what, network.to_string());
+  spdlog::info("{} refuses what no rule accepts: accept rules for {} added", what, network.to_string());
   return true;
 }
 
@@ -147,29 +177,31 @@ Result<bool> ensure_legacy(const Prefix& network) {
 
 }  // namespace
 
-Result<std::vector<ForwardChain>> parse_dropping_chains(const std::string& nft_json) {
+Result<std::vector<ForwardChain>> parse_forward_chains(const std::string& nft_json) {
   std::vector<ForwardChain> out;
   for (const json& chain : TRY(objects(nft_json, "chain"))) {
-    ForwardChain found{text_of(chain, "family"), text_of(chain, "table"), text_of(chain, "name")};
+    ForwardChain found{text_of(chain, "family"), text_of(chain, "table"), text_of(chain, "name"), text_of(chain, "policy") == "drop"};
     const bool sees_ipv4 = found.family == "ip" || found.family == "inet";
-    if (sees_ipv4 && text_of(chain, "hook") == "forward" && text_of(chain, "policy") == "drop") out.push_back(std::move(found));
+    if (sees_ipv4 && text_of(chain, "hook") == "forward") out.push_back(std::move(found));
   }
   return out;
 }
 
 Result<ForwardRules> parse_forward_rules(const std::string& nft_json, const Prefix& network) {
-  ForwardRules rules;
-  for (const json& rule : TRY(objects(nft_json, "rule"))) {
+  ForwardRules found;
+  const std::vector<json> rules = TRY(objects(nft_json, "rule"));
+  for (const json& rule : rules) {
     const json its = essence(rule);
     if (its == accepting("saddr", network)) {
-      rules.from_network = true;
+      found.from_network = true;
     } else if (its == accepting("daddr", network)) {
-      rules.to_network = true;
+      found.to_network = true;
     } else if (text_of(rule, "comment") == kComment && rule.contains("handle") && rule["handle"].is_number_unsigned()) {
-      rules.stale.push_back(rule["handle"].get<uint64_t>());
+      found.stale.push_back(rule["handle"].get<uint64_t>());
     }
   }
-  return rules;
+  found.end = end_of(rules);
+  return found;
 }
 
 bool legacy_policy_drops(const std::string& listing) { return ("\n" + listing).find("\n-P FORWARD DROP\n") != std::string::npos; }
@@ -177,7 +209,7 @@ bool legacy_policy_drops(const std::string& listing) { return ("\n" + listing).f
 Result<bool> ensure_forwarding(const Prefix& network) {
   const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));
   bool changed = false;
-  for (const ForwardChain& chain : TRY(parse_dropping_chains(chains))) changed |= TRY(ensure_chain(chain, network));
+  for (const ForwardChain& chain : TRY(parse_forward_chains(chains))) changed |= TRY(ensure_chain(chain, network));
   changed |= TRY(ensure_legacy(network));
   return changed;
 }
