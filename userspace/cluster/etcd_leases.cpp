@@ -1,0 +1,110 @@
+#include "cluster/etcd_leases.h"
+
+#include <algorithm>
+#include <ctime>
+
+namespace merino {
+namespace {
+
+// Key and value as flannel's; `born` decides between overlapping leases.
+LeaseFile parse_record(const std::string& name, const EtcdKeyValue& kv) {
+  LeaseFile file;
+  file.born_ns = kv.create_revision;
+  const auto subnet = parse_subnet_key(name);
+  auto attributes = parse_lease_attributes(kv.value);
+  if (!subnet) {
+    file.reason = subnet.error().message();
+  } else if (subnet->family() != Family::v4) {
+    file.reason = "the key of an IPv6 lease, which this build cannot use";
+  } else if (!attributes) {
+    file.reason = attributes.error().message();
+  } else {
+    file.lease = {.subnet = *subnet, .attributes = *std::move(attributes), .expires = {}};
+  }
+  return file;
+}
+
+}  // namespace
+
+std::chrono::nanoseconds boot_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+SystemTime expiry_of(const EtcdLease& lease) {
+  return std::chrono::system_clock::now() + std::chrono::duration_cast<SystemTime::duration>(lease.ends - boot_time());
+}
+
+std::string EtcdLeases::name_of(const std::string& key) const { return key.starts_with(directory_) ? key.substr(directory_.size()) : key; }
+
+void EtcdLeases::put(const EtcdKeyValue& kv) {
+  const std::string name = name_of(kv.key);
+  Record record{.kv = kv, .parsed = parse_record(name, kv)};
+  record.parsed.lease.expires = std::chrono::system_clock::now() + kLeaseTtl;
+  records_.insert_or_assign(name, std::move(record));
+  revision_ = std::max(revision_, kv.mod_revision);
+}
+
+void EtcdLeases::reset(const std::vector<EtcdKeyValue>& kvs) {
+  // What was known and has not changed keeps its estimated end, so that a set that is read again is the same set.
+  std::unordered_map<std::string, Record> before;
+  before.swap(records_);
+  revision_ = 0;
+  for (const EtcdKeyValue& kv : kvs) {
+    const auto known = before.find(name_of(kv.key));
+    if (known != before.end() && known->second.kv == kv) {
+      revision_ = std::max(revision_, kv.mod_revision);
+      records_.insert_or_assign(known->first, known->second);
+    } else {
+      put(kv);
+    }
+  }
+}
+
+Result<bool> EtcdLeases::apply(const EtcdEvent& event) {
+  if (event.kv.mod_revision < revision_) {
+    return fail(ErrorKind::decode, "a change of revision {} came after one of revision {}", event.kv.mod_revision, revision_);
+  }
+  revision_ = event.kv.mod_revision;
+  if (event.type == EtcdEvent::Type::removed) return records_.erase(name_of(event.kv.key)) > 0;
+  put(event.kv);
+  return true;
+}
+
+void EtcdLeases::update(const Prefix& subnet, const std::vector<EtcdKeyValue>& found) {
+  records_.erase(format_subnet_key(subnet));
+  for (const EtcdKeyValue& kv : found) put(kv);
+}
+
+const EtcdKeyValue* EtcdLeases::find(const Prefix& subnet) const {
+  const auto record = records_.find(format_subnet_key(subnet));
+  return record == records_.end() ? nullptr : &record->second.kv;
+}
+
+LeaseSet EtcdLeases::set(const NetConf* conf, const EtcdLease& own) {
+  const SystemTime now = std::chrono::system_clock::now();
+  LeaseFiles files;
+  files.reserve(records_.size());
+  for (auto& [name, record] : records_) {
+    SystemTime& expires = record.parsed.lease.expires;
+    if (record.kv.lease == 0) {
+      expires = kNeverExpires;
+    } else if (record.kv.lease == own.id) {
+      expires = expiry_of(own);
+    }
+    if (expires <= now) expires = now + kLeaseTtl;  // it stands there, so it has not ended
+    files.emplace(name, record.parsed);
+  }
+  return make_lease_set(files, now, conf);
+}
+
+std::vector<Prefix> blocked_subnets(const std::vector<RejectedLease>& rejected) {
+  std::vector<Prefix> blocked;
+  for (const RejectedLease& lease : rejected) {
+    if (const auto subnet = parse_subnet_key(lease.key.substr(0, lease.key.find('&')))) blocked.push_back(*subnet);
+  }
+  return blocked;
+}
+
+}  // namespace merino
