@@ -167,12 +167,14 @@ Status EtcdGateway::authenticate() {
   const EtcdCall call{.path = "/v3/auth/authenticate", .body = encode_authenticate(username_, password_)};
   const HttpResponse response = TRY(http_.send(request(call)));
   if (response.status == kOk) {
-    token_ = TRY(decode_token(response.body));
+    auto token = decode_token(response.body);
+    if (!token) return in_context(std::move(token).error(), endpoint() + call.path);
+    token_ = *std::move(token);
   } else {
     const EtcdError error = decode_error(response.body).value_or(EtcdError{});
     if (!says(error, "authentication is not enabled")) {
-      if (is_final(error)) return refused(error, call.path);
-      return fail(ErrorKind::unavailable, "{}", describe(response));
+      if (is_final(error)) return refused(error, endpoint() + call.path);
+      return fail(ErrorKind::unavailable, "{}{}: {}", endpoint(), call.path, describe(response));
     }
   }
   authenticated_ = true;
@@ -196,20 +198,20 @@ Status EtcdGateway::call(const EtcdCall& call, const EtcdReader& read) {
   std::string reasons;
   for (size_t tried = 0; tried < endpoints_.size(); ++tried) {
     const auto response = send_with_token(call, [this](const HttpRequest& request) { return http_.send(request); });
-    std::string reason;
+    std::string reason;  // with the member's URL
     if (!response) {
-      if (response.error().kind == ErrorKind::invalid) return in_context(response.error(), endpoint());
+      if (response.error().kind == ErrorKind::invalid) return tl::unexpected(response.error());
       reason = response.error().what;
     } else if (response->status == kOk) {
       const Status accepted = read(response->body);
       if (accepted) return ok();
-      reason = fmt::format("{}: not an answer of etcd's: {}", call.path, accepted.error().what);
+      reason = fmt::format("{}{}: not an answer of etcd's: {}", endpoint(), call.path, accepted.error().what);
     } else {
       const auto error = decode_error(response->body);
-      if (error && is_final(*error)) return in_context(refused(*error, call.path).value(), endpoint());
-      reason = describe(*response);
+      if (error && is_final(*error)) return refused(*error, endpoint() + call.path);
+      reason = fmt::format("{}{}: {}", endpoint(), call.path, describe(*response));
     }
-    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", endpoint(), reason);
+    reasons += (reasons.empty() ? "" : "; ") + reason;
     next_member();
   }
   return with_remedy(fail(ErrorKind::unavailable, "etcd does not answer: {}", reasons),
@@ -227,7 +229,7 @@ Status EtcdGateway::stream(const EtcdCall& call, const EtcdReader& read) {
   });
   if (!taken) return in_context(taken.error(), member);
   next_member();
-  if (!response) return in_context(response.error(), member);
+  if (!response) return tl::unexpected(response.error());
   if (response->status != kOk) return fail(ErrorKind::unavailable, "{}{}: {}", member, call.path, describe(*response));
   return fail(ErrorKind::unavailable, "{}{}: the stream has ended", member, call.path);
 }
