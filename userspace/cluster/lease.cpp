@@ -13,16 +13,6 @@ namespace {
 
 std::string quoted(const std::string& text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
-// An address at which one node can be reached: not this host's own loopback, not many nodes, not none.
-bool is_node_address(const IpAddress& address) {
-  if (address.is_none()) return false;
-  if (address.is_v4()) {
-    const uint32_t first_byte = address.v4() >> 24U;
-    return first_byte != 0 && first_byte != 127 && first_byte < 224;
-  }
-  return address.bytes()[0] != 0xff && address != IpAddress().plus(1);
-}
-
 Result<std::optional<IpAddress>> read_address(const JsonObject& object, std::string_view key, Family family) {
   const auto text = TRY(object.string(key));
   if (!text) return std::nullopt;
@@ -40,16 +30,7 @@ Result<std::optional<IpAddress>> read_address(const JsonObject& object, std::str
 Result<VxlanLease> read_vxlan(const JsonObject& object) {
   const auto data = TRY(object.object("BackendData"));
   if (!data) return fail(ErrorKind::decode, "{} is missing", object.where("BackendData"));
-  const auto vni = TRY(data->integer("VNI", 0, kLargestVni));
-  if (!vni) return fail(ErrorKind::decode, "{} is missing", data->where("VNI"));
-  const auto text = TRY(data->string("VtepMAC"));
-  if (!text) return fail(ErrorKind::decode, "{} is missing", data->where("VtepMAC"));
-  const auto mac = MacAddress::parse(*text);
-  if (!mac) return fail(ErrorKind::decode, "{} must be a MAC address, found \"{}\"", data->where("VtepMAC"), printable(*text));
-  if (!mac->is_unicast()) {
-    return fail(ErrorKind::invalid, "{} must be a unicast MAC address, found \"{}\"", data->where("VtepMAC"), printable(*text));
-  }
-  return VxlanLease{.vni = static_cast<uint32_t>(*vni), .vtep_mac = *mac};
+  return parse_vxlan_lease(*data);
 }
 
 tl::unexpected<Error> bad_key(const std::string& key) {
@@ -58,14 +39,38 @@ tl::unexpected<Error> bad_key(const std::string& key) {
 
 }  // namespace
 
+bool is_node_address(const IpAddress& address) {
+  if (address.is_none()) return false;
+  if (address.is_v4()) {
+    const uint32_t first_byte = address.v4() >> 24U;
+    return first_byte != 0 && first_byte != 127 && first_byte < 224;
+  }
+  return address.bytes()[0] != 0xff && address != IpAddress().plus(1);
+}
+
+std::string format_vxlan_lease(const VxlanLease& vxlan) {
+  return fmt::format(R"({{"VNI":{},"VtepMAC":"{}"}})", vxlan.vni, vxlan.vtep_mac.to_string());
+}
+
+Result<VxlanLease> parse_vxlan_lease(const JsonObject& data) {
+  const auto vni = TRY(data.integer("VNI", 0, kLargestVni));
+  if (!vni) return fail(ErrorKind::decode, "{} is missing", data.where("VNI"));
+  const auto text = TRY(data.string("VtepMAC"));
+  if (!text) return fail(ErrorKind::decode, "{} is missing", data.where("VtepMAC"));
+  const auto mac = MacAddress::parse(*text);
+  if (!mac) return fail(ErrorKind::decode, "{} must be a MAC address, found \"{}\"", data.where("VtepMAC"), printable(*text));
+  if (!mac->is_unicast()) {
+    return fail(ErrorKind::invalid, "{} must be a unicast MAC address, found \"{}\"", data.where("VtepMAC"), printable(*text));
+  }
+  return VxlanLease{.vni = static_cast<uint32_t>(*vni), .vtep_mac = *mac};
+}
+
 std::string format_lease_attributes(const LeaseAttributes& attributes) {
   std::string out =
       fmt::format(R"({{"PublicIP":"{}","PublicIPv6":)", attributes.public_ip.is_v4() ? attributes.public_ip.to_string() : "0.0.0.0");
   out += attributes.public_ip_v6 ? fmt::format(R"("{}")", attributes.public_ip_v6->to_string()) : "null";
   if (!attributes.backend_type.empty()) out += fmt::format(R"(,"BackendType":{})", quoted(attributes.backend_type));
-  if (attributes.vxlan) {
-    out += fmt::format(R"(,"BackendData":{{"VNI":{},"VtepMAC":"{}"}})", attributes.vxlan->vni, attributes.vxlan->vtep_mac.to_string());
-  }
+  if (attributes.vxlan) out += ",\"BackendData\":" + format_vxlan_lease(*attributes.vxlan);
   return out + "}";
 }
 

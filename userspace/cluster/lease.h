@@ -12,6 +12,8 @@
 
 namespace merino {
 
+class JsonObject;
+
 // flannel's TTL of a lease.
 inline constexpr std::chrono::seconds kLeaseTtl{86400};
 
@@ -41,6 +43,14 @@ struct Lease {
   std::chrono::system_clock::time_point expires;  // kNeverExpires for a reservation
   bool operator==(const Lease&) const = default;
 };
+
+// flannel's BackendData of vxlan: {"VNI":1,"VtepMAC":"f2:91:b4:a4:d8:06"}
+std::string format_vxlan_lease(const VxlanLease& vxlan);
+// A key that is missing or of a wrong type, and a MAC that is none of one interface, are decode or invalid errors that name the key.
+Result<VxlanLease> parse_vxlan_lease(const JsonObject& data);
+
+// An address at which one node can be reached: not this host's own loopback, not many nodes, not none.
+bool is_node_address(const IpAddress& address);
 
 std::string format_lease_attributes(const LeaseAttributes& attributes);
 
