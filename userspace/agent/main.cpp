@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/install_cni.h"
 #include "agent/options.h"
 #include "agent/version.h"
 
@@ -20,10 +21,31 @@ void open_log(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+int run_install_cni(const std::vector<std::string>& arguments) {
+  const auto request = merino::parse_install_cni(arguments);
+  if (request && request->help) {
+    fmt::print("{}", merino::install_cni_help());
+    return 0;
+  }
+  const auto report = request ? merino::install_cni(*request) : tl::unexpected(request.error());
+  if (!report) {
+    fmt::print(stderr, "merinod install-cni: {}\n", report.error().message());
+    return 1;
+  }
+  for (const auto& file : report->files)
+    fmt::print("{} {}\n", file.outcome == merino::InstallOutcome::written ? "installed" : "unchanged", file.path);
+  for (const auto& plugin : report->missing_plugins) {
+    fmt::print(stderr, "merinod install-cni: warning: plugin {} is not in {}: unless the runtime finds it elsewhere, no pod can start\n",
+               plugin, request->bin_dir);
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (!arguments.empty() && arguments[0] == "install-cni") return run_install_cni({arguments.begin() + 1, arguments.end()});
   const auto line = merino::parse_command_line(arguments, merino::process_environment());
   if (!line) {
     fmt::print(stderr, "merinod: {}\n", line.error().message());
