@@ -212,6 +212,14 @@ TEST_F(InstallCni, RefusesAConfigurationThatNoRuntimeCouldUse) {
   EXPECT_FALSE(std::filesystem::exists(file("host"))) << "nothing is written then";
 }
 
+TEST_F(InstallCni, CanInsistOnABpfFileSystem) {
+  request_.bpffs = "/proc";
+  EXPECT_THAT(refusal(), HasSubstr("/proc of this node is not a BPF file system; mount it on the node: mount -t bpf bpf /proc"));
+  request_.bpffs = file("missing");
+  EXPECT_THAT(refusal(), HasSubstr("No such file"));
+  EXPECT_FALSE(std::filesystem::exists(file("host"))) << "nothing is written then";
+}
+
 TEST_F(InstallCni, ErrorsNameTheThingAndTheRemedy) {
   request_.plugin = file("missing");
   EXPECT_THAT(refusal(), AllOf(HasSubstr("missing: No such file"), HasSubstr("--plugin must name an existing file")));
@@ -235,7 +243,7 @@ TEST(ParseInstallCni, FlagsAndDefaults) {
   EXPECT_EQ(defaults.bin_dir, "/opt/cni/bin");
   EXPECT_EQ(defaults.conf, "");
   const auto all = parse_install_cni({"--plugin=/p", "--name", "merino", "-name=flannel", "--bin-dir=/b", "--conf", "/c", "--conf-dir=/d",
-                                      "--conf-name=10-flannel.conflist"})
+                                      "--bpffs=/f", "--conf-name=10-flannel.conflist"})
                        .value();
   EXPECT_THAT(all.names, ElementsAre("merino", "flannel"));
   EXPECT_EQ(all.plugin, "/p");
@@ -243,6 +251,7 @@ TEST(ParseInstallCni, FlagsAndDefaults) {
   EXPECT_EQ(all.conf, "/c");
   EXPECT_EQ(all.conf_dir, "/d");
   EXPECT_EQ(all.conf_name, "10-flannel.conflist");
+  EXPECT_EQ(all.bpffs, "/f");
   EXPECT_THAT(parse_install_cni({"--conf-only", "--conf=/c"}).value().names, IsEmpty());
   EXPECT_TRUE(parse_install_cni({"--help"}).value().help);
 }

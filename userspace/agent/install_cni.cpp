@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +44,16 @@ Result<std::string> find_plugin(const std::string& asked_for) {
     if (std::filesystem::is_regular_file(place, error)) return place;
   }
   return with_remedy(fail(ErrorKind::not_found, "the plugin is neither {}", fmt::join(places, " nor ")), "name its file with --plugin");
+}
+
+// The plugin, on the host, finds the maps in the host's BPF file system. An agent in a container cannot mount one there, only in a place of
+// its own, which nobody else would see.
+Status check_bpffs(const std::string& path) {
+  struct statfs fs {};
+  if (::statfs(path.c_str(), &fs) != 0) return fail_errno(errno, "look at {}", path);
+  if (fs.f_type == BPF_FS_MAGIC) return ok();
+  return with_remedy(fail(ErrorKind::invalid, "{} of this node is not a BPF file system", path),
+                     fmt::format("mount it on the node: mount -t bpf bpf {0} (and in /etc/fstab: bpf {0} bpf defaults 0 0)", path));
 }
 
 // What a runtime could not use must not get into its directory: it would refuse every pod. The names of the list's plugins.
@@ -134,11 +146,9 @@ Result<std::string> read_source(const std::string& path, size_t max_bytes, const
 
 Result<InstallCniRequest> parse_install_cni(const std::vector<std::string>& arguments) {
   InstallCniRequest request;
-  const std::vector<std::pair<std::string, std::string*>> values = {{"plugin", &request.plugin},
-                                                                    {"bin-dir", &request.bin_dir},
-                                                                    {"conf", &request.conf},
-                                                                    {"conf-dir", &request.conf_dir},
-                                                                    {"conf-name", &request.conf_name}};
+  const std::vector<std::pair<std::string, std::string*>> values = {{"plugin", &request.plugin},       {"bin-dir", &request.bin_dir},
+                                                                    {"conf", &request.conf},           {"conf-dir", &request.conf_dir},
+                                                                    {"conf-name", &request.conf_name}, {"bpffs", &request.bpffs}};
   std::vector<std::string> names;
   bool conf_only = false;
   for (size_t at = 0; at < arguments.size(); at++) {
@@ -179,10 +189,12 @@ atomically; what is there already is left alone.
   --conf-dir DIR     the runtime's configurations (default: /etc/cni/net.d)
   --conf-name NAME   the list's name there (default: 10-merino.conflist)
   --conf-only        install the configuration and not the plugin
+  --bpffs DIR        install nothing unless DIR is a BPF file system, which the plugin needs (default: not asked)
 )";
 }
 
 Result<InstallCniReport> install_cni(const InstallCniRequest& request) {
+  if (!request.bpffs.empty()) TRY(check_bpffs(request.bpffs));
   std::string conf;
   std::vector<std::string> wanted;
   if (!request.conf.empty()) {

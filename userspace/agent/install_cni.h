@@ -19,6 +19,7 @@ struct InstallCniRequest {
   std::string conf;  // the network configuration list's file; empty: none is installed
   std::string conf_dir = "/etc/cni/net.d";
   std::string conf_name = "10-merino.conflist";
+  std::string bpffs;  // refuse unless this is a BPF file system; empty: not asked
   bool help = false;
 };
 
@@ -40,7 +41,8 @@ struct InstallCniReport {
 };
 
 // Makes the directories that are missing. Errors: not_found (a source is missing), invalid (the configuration is not one that a runtime
-// could use; nothing is written then), system (the first file that could not be written; those before it are).
+// could use, or bpffs is not a BPF file system; nothing is written then), system (the first file that could not be written; those before it
+// are).
 Result<InstallCniReport> install_cni(const InstallCniRequest& request);
 
 }  // namespace merino

@@ -33,6 +33,9 @@ Result<std::string> path_of(const std::string& key) {
   return "/proc/sys/" + path;
 }
 
+// In a container /proc/sys is read-only, and the host's /proc/sys/net may be mounted here. Both show the reader's network namespace.
+std::string mounted_path_of(const std::string& path) { return "/host" + path; }
+
 Result<std::string> read_setting(const std::string& path) {
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
@@ -52,7 +55,11 @@ Result<std::string> read_setting(const std::string& path) {
 Result<bool> ensure_sysctl(const std::string& key, const std::string& value) {
   const std::string path = TRY(path_of(key));
   if (squeezed(TRY(read_setting(path))) == squeezed(value)) return false;
-  const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file && errno == EROFS) {
+    file.reset(::open(mounted_path_of(path).c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file) errno = EROFS;
+  }
   if (!file || write(file.get(), value.data(), value.size()) < 0) {
     const int code = errno;
     auto error = fail_errno(code, "write \"{}\" to {}", value, path);
