@@ -1,17 +1,12 @@
 # What is installed where, and the Debian package of it (scripts/package). The package's prefix is /usr.
-if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
-  set(CMAKE_INSTALL_PREFIX /usr CACHE PATH "install prefix" FORCE)
-endif()
 include(GNUInstallDirs)
-
-configure_file(deploy/merino.service.in ${CMAKE_CURRENT_BINARY_DIR}/package/merino.service @ONLY)
 
 install(TARGETS merinod DESTINATION ${CMAKE_INSTALL_SBINDIR})
 install(TARGETS merinoctl DESTINATION ${CMAKE_INSTALL_BINDIR})
 # Debian's directory of CNI plugins. Runtimes that look into /opt/cni/bin get a copy by `merinod install-cni`.
 install(TARGETS merino DESTINATION lib/cni)
 install(PROGRAMS scripts/mk-docker-opts DESTINATION lib/merino RENAME mk-docker-opts.sh)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/package/merino.service DESTINATION /lib/systemd/system)
+install(FILES deploy/merino.service DESTINATION /lib/systemd/system)
 install(FILES deploy/debian/default DESTINATION /etc/default RENAME merino)
 install(FILES deploy/10-merino.conflist deploy/kube-merino.yml DESTINATION ${CMAKE_INSTALL_DATADIR}/merino)
 install(FILES README.md deploy/debian/copyright ${CMAKE_CURRENT_BINARY_DIR}/package/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})
