@@ -62,12 +62,8 @@ class Api:
 
 
 def condition(thing, kind):
-    """The status of a condition of a node or a pod: 'True', 'False', 'Unknown', or None."""
+    """The condition of a node or a pod, with its 'status': 'True', 'False' or 'Unknown'."""
     for entry in thing.get('status', {}).get('conditions', []):
         if entry['type'] == kind:
-            return entry['status']
-    return None
-
-
-def is_ready(thing):
-    return condition(thing, 'Ready') == 'True' and 'deletionTimestamp' not in thing['metadata']
+            return entry
+    return {'status': '', 'message': '', 'lastHeartbeatTime': ''}

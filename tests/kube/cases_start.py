@@ -1,8 +1,6 @@
 """From nothing to a cluster whose nodes are ready."""
+from api import condition
 from harness import case, expect, wait_until
-
-CONFLIST = '''{"name": "cbr0", "cniVersion": "0.4.0", "plugins": [{"type": "merino"}, {"type": "portmap", "capabilities": {"portMappings": true}}]}'''
-
 
 @case('the control plane starts')
 def control_plane(cluster):
@@ -18,17 +16,13 @@ def nodes_without_network(cluster):
         cluster.boot(node)
     for node in nodes:
         cluster.start_proxy(node)
-        wait_until('the node says that it is not ready', lambda node=node: not cluster.node_ready(node.name))
-        message = [c['message'] for c in cluster.api.node(node.name)['status']['conditions'] if c['type'] == 'Ready'][0]
+        wait_until('the node says that it is not ready', lambda node=node: condition(cluster.api.node(node.name), 'Ready')['status'] == 'False')
+        message = condition(cluster.api.node(node.name), 'Ready')['message']
         expect('cni' in message, f'{node.name} is not ready for another reason: {message}')
 
 
-@case('by hand')
-def by_hand(cluster):
-    for node in cluster.up_nodes():
-        node.run(['cp', cluster.lab.state / 'bin/merino', '/opt/cni/bin/merino'])
-        node.write('/run/net-conf.json', '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}')
-        node.start('merinod', ['merinod', f'--lease-dir={cluster.lab.state}/leases', '--net-config-path=/run/net-conf.json', '--ip-masq'])
-        node.write('/etc/cni/net.d/10-flannel.conflist', CONFLIST)
+@case('merino makes the nodes ready')
+def merino(cluster):
+    cluster.merino.install()
     for node in cluster.up_nodes():
         wait_until(f'{node.name} is ready', lambda node=node: cluster.node_ready(node.name))

@@ -3,8 +3,10 @@ import glob
 import os
 from pathlib import Path
 
-from api import Api, condition, is_ready
-from harness import wait_until
+from api import Api, condition
+import agent
+import leftovers
+from harness import Failed, wait_until
 from machine import HERE, Daemon, Node, run
 
 POD_IMAGE = 'merino.test/pod:1'
@@ -50,6 +52,7 @@ class Cluster:
         self.nodes = {f'node{number}': Node(lab, number) for number in range(1, self.most_nodes + 1)}
         run([HERE / 'certificates', lab.pki, lab.address, *[f'{node.name}={node.address}' for node in self.nodes.values()]])
         self.api = Api(lab.pki, lab.programs)
+        self.merino = agent.ByHand(self)
         self.control = {name: Daemon(name, lab.logs, argv) for name, argv in self.control_plane()}
 
     def control_plane(self):
@@ -94,19 +97,22 @@ class Cluster:
         """Switches a node on and starts containerd and kubelet; kube-proxy follows when the node is registered."""
         node.switch_on()
         pki = self.lab.pki
-        node.run(['cp', '-a', '/usr/lib/cni/.', '/opt/cni/bin/'])
         for source, target in ((f'kubelet-{node.name}.conf', 'kubelet.conf'), ('kube-proxy.conf', 'kube-proxy.conf'), ('ca.crt', 'ca.crt'),
                                (f'kubelet-{node.name}-server.crt', 'kubelet.crt'), (f'kubelet-{node.name}-server.key', 'kubelet.key')):
             node.run(['cp', pki / source, f'/etc/kubernetes/{target}'])
-        node.write('/etc/containerd/config.toml', (HERE / 'containerd.toml').read_text())
         node.write('/etc/kubernetes/kubelet.yaml', (HERE / 'kubelet.yml').read_text().replace('CGROUP', node.cgroup))
-        node.start('containerd', ['containerd', '--config', '/etc/containerd/config.toml', '--log-level', 'warn'])
-        wait_until(f'containerd of {node.name} answers', lambda: node.run(['ctr', 'version']), 30)
-        self.import_image(node, self.lab.state / 'pod.tar')
+        self.start_containerd(node)
         node.start('kubelet', [
             self.lab.programs / 'kubelet', '--config=/etc/kubernetes/kubelet.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf',
             '--root-dir=/var/lib/kubelet', '--cert-dir=/var/lib/kubelet/pki', f'--hostname-override={node.name}', f'--node-ip={node.address}',
             '--container-runtime=remote', '--container-runtime-endpoint=unix:///run/containerd/containerd.sock'])
+
+    def start_containerd(self, node, namespace='k8s.io'):
+        node.run(['cp', '-a', '/usr/lib/cni/.', '/opt/cni/bin/'])
+        node.write('/etc/containerd/config.toml', (HERE / 'containerd.toml').read_text())
+        node.start('containerd', ['containerd', '--config', '/etc/containerd/config.toml', '--log-level', 'warn'])
+        wait_until(f'containerd of {node.name} answers', lambda: node.run(['ctr', 'version']), 30)
+        self.import_image(node, self.lab.state / 'pod.tar', namespace)
 
     def start_proxy(self, node):
         wait_until(f'{node.name} is registered and has a podCIDR', lambda: self.pod_cidr(node.name), 60)
@@ -116,8 +122,8 @@ class Cluster:
             '--conntrack-tcp-timeout-established=0', '--conntrack-tcp-timeout-close-wait=0'])
 
     @staticmethod
-    def import_image(node, file):
-        node.run(['ctr', '--namespace=k8s.io', 'images', 'import', file])
+    def import_image(node, file, namespace='k8s.io'):
+        node.run(['ctr', f'--namespace={namespace}', 'images', 'import', file])
 
     def up_nodes(self):
         return [node for node in self.nodes.values() if node.init]
@@ -134,14 +140,62 @@ class Cluster:
         return None
 
     def node_ready(self, name):
-        return condition(self.api.node(name), 'Ready') == 'True'
+        """Whether the node has said so since it was switched on."""
+        ready = condition(self.api.node(name), 'Ready')
+        return ready['status'] == 'True' and ready['lastHeartbeatTime'] >= self.nodes[name].switched_on
+
+    def pod_ready(self, pod):
+        """Whether it is ready, with containers that were started since its node was switched on, and is not being deleted."""
+        if condition(pod, 'Ready')['status'] != 'True' or 'deletionTimestamp' in pod['metadata']:
+            return False
+        started = [status['state']['running']['startedAt'] for status in pod['status']['containerStatuses']]
+        return min(started) >= self.nodes[pod['spec']['nodeName']].switched_on
 
     def ready_pods(self, selector, count, seconds=60, namespace='default'):
         """Waits until exactly so many pods have this label and all are ready; returns them."""
         def probe():
             pods = self.api.pods(selector, namespace)
-            return pods if len(pods) == count and all(map(is_ready, pods)) else None
+            return pods if len(pods) == count and all(map(self.pod_ready, pods)) else None
         return wait_until(f'{count} pods {selector} are ready', probe, seconds)
+
+    def process_of(self, pod):
+        """The process id of a pod's first container, on its node."""
+        container = pod['status']['containerStatuses'][0]['containerID'].removeprefix('containerd://')
+        for line in self.nodes[pod['spec']['nodeName']].run(['ctr', '--namespace=k8s.io', 'tasks', 'list']).stdout.splitlines():
+            if line.startswith(container):
+                return int(line.split()[1])
+        raise Failed(f'{pod["metadata"]["name"]} has no process')
+
+    def expect_only_pods(self):
+        """Each node has exactly what belongs to the pods that run on it."""
+        def clean(node):
+            wrong = leftovers.difference(node, [pod['status']['podIP'] for pod in self.api.pods() if pod['spec']['nodeName'] == node.name])
+            if wrong:
+                raise Failed(f'{wrong}')
+            return True
+        for node in self.up_nodes():
+            wait_until(f'{node.name} has what belongs to its pods, and nothing else', lambda node=node: clean(node), 30)
+
+    def ready_pods_of(self, selector, node, seconds=90):
+        """The pods of a node that have this label, once there are some and all are ready."""
+        def probe():
+            pods = [pod for pod in self.api.pods(selector) if pod['spec']['nodeName'] == node.name]
+            return pods if pods and all(map(self.pod_ready, pods)) else None
+        return wait_until(f'pods {selector} of {node.name} are ready', probe, seconds)
+
+    def move(self, node, address):
+        """A node gets another address, as if DHCP had given it one; its kubelet is told."""
+        node.set_address(address)
+        node.daemons['kubelet'].argv = [word if not word.startswith('--node-ip=') else f'--node-ip={address}' for word in node.daemons['kubelet'].argv]
+        node.restart('kubelet')
+        wait_until(f'{node.name} says that it has {address}', lambda: address in [entry['address'] for entry in self.api.node(node.name)['status']['addresses']])
+        self.merino.restart(node)
+
+    def remove(self, node):
+        """Takes a node away for good: its machine, its disk, its object."""
+        node.switch_off()
+        node.wipe()
+        self.api.call('DELETE', f'/api/v1/nodes/{node.name}')
 
     def gone_pods(self, selector, seconds=60, namespace='default'):
         wait_until(f'no pod {selector} is left', lambda: not self.api.pods(selector, namespace), seconds)

@@ -69,6 +69,7 @@ class Node:
         self.cgroup = f'{lab.name}-{self.name}'
         self.holder = None
         self.init = None
+        self.switched_on = ''
         self.daemons = {}
 
     def switch_on(self):
@@ -82,6 +83,7 @@ class Node:
                 start_new_session=True)
         wait_until(f'{self.name} is up', ready.exists, 20, 0.05)
         self.init = int(ready.read_text())
+        self.switched_on = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
         run(['ip', 'link', 'add', self.name, 'mtu', self.lab.mtu, 'type', 'veth', 'peer', 'name', 'eth0', 'mtu', self.lab.mtu, 'netns', self.init])
         run(['ip', 'link', 'set', self.name, 'master', self.lab.bridge, 'up'])
         self.run(['ip', 'link', 'set', 'eth0', 'up'])
@@ -102,8 +104,8 @@ class Node:
         self.daemons.clear()
         self.init = None
         self.drop_cgroups()
-        # The kernel takes the network namespace, and the cable with it, away when its last user is gone.
-        wait_until(f'the cable of {self.name} is gone', lambda: run(['ip', 'link', 'show', self.name], check=False).returncode != 0, 20)
+        # The kernel takes its time to end the network namespace, and the other end of the cable with it.
+        run(['ip', 'link', 'delete', self.name], check=False)
 
     def drop_cgroups(self):
         for top in self.lab.cgroup_directories(self.cgroup):

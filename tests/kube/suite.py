@@ -11,13 +11,15 @@ from harness import run_cases
 # In the order in which they run: each leaves the cluster as it found it.
 import cases_start  # noqa: F401
 import cases_pods  # noqa: F401
+import cases_restart  # noqa: F401
+import cases_nodes  # noqa: F401
+import cases_plain  # noqa: F401
 
 
-def hold(cluster):
+def hold():
     print('The cluster is up until Enter is pressed. From another terminal:')
-    for node in cluster.up_nodes():
-        print(f'  {" ".join(node.enter())} bash    # {node.name}; processes have other numbers there: prepend nsenter --target LAB -p -m -n')
-    print(f'  {cluster.api.kubectl_argv[0]} {cluster.api.kubectl_argv[1]} get pods -A -o wide', flush=True)
+    print('  tests/kube/run --in node1 merinoctl status')
+    print('  tests/kube/run --in control kubectl get pods -A -o wide', flush=True)
     sys.stdin.readline()
 
 
@@ -36,7 +38,7 @@ def main():
     passed, failed = run_cases(cluster, options.only)
     print(f'kube: took {time.monotonic() - started:.0f} s')
     if options.keep:
-        hold(cluster)
+        hold()
     cluster.shut_down()
     for title in failed:
         print(f'FAILED: kube {title}')

@@ -1,99 +1,77 @@
-#!/usr/bin/env python3
-"""Traffic that goes on while things happen. As a program (it runs in a pod's network namespace):
-  traffic.py serve PORT            sends back what comes in, on each connection
-  traffic.py stream ADDRESS PORT   numbered lines over one connection, one each 5 ms; on SIGTERM tells how many came back and the longest gap
-As a module: Ping and Stream between pods, started and stopped by the suite."""
+"""Traffic between pods that goes on while things happen, and what was lost of it."""
 import json
+import os
 import re
 import signal
-import socket
 import subprocess
-import sys
-import threading
-import time
+from pathlib import Path
 
-INTERVAL = 0.005
+from harness import Failed, expect, note
+from machine import HERE, only_child
 
-
-def serve(port):
-    listener = socket.create_server(('', port))
-    print('listening', flush=True)
-
-    def echo(connection):
-        with connection:
-            while data := connection.recv(65536):
-                connection.sendall(data)
-
-    while True:
-        threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
+PORT = 7007
 
 
-def stream(address, port):
-    result = {'sent': 0, 'received': 0, 'longest_gap_ms': 0, 'error': ''}
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    connection = socket.create_connection((address, port), timeout=10)
-    connection.settimeout(30)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    print('connected', flush=True)
-    last = time.monotonic()
-    try:
-        with connection, connection.makefile('rb') as lines:
-            while not stopped.is_set():
-                connection.sendall(b'%d\n' % result['sent'])
-                result['sent'] += 1
-                if int(lines.readline()) != result['received']:
-                    raise ValueError('a line came back out of order')
-                result['received'] += 1
-                now = time.monotonic()
-                result['longest_gap_ms'] = max(result['longest_gap_ms'], round((now - last) * 1000))
-                last = now
-                time.sleep(INTERVAL)
-    except (OSError, ValueError) as error:
-        result['error'] = str(error) or type(error).__name__
-    print(json.dumps(result), flush=True)
-
-
-class Traffic:
-    """A program in a pod's network namespace. The namespace is entered from the node: neither kubelet nor containerd is needed for it to go on."""
+class Program:
+    """A program in a pod's network namespace, entered from the node: it needs neither kubelet nor containerd to go on."""
 
     def __init__(self, cluster, pod, argv):
         node = cluster.nodes[pod['spec']['nodeName']]
-        pid = cluster.process_of(pod)
-        self.process = subprocess.Popen(node.enter() + ['nsenter', '--target', str(pid), '--net', '--'] + [str(word) for word in argv],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-        self.node = node
+        inner = ['nsenter', '--target', str(cluster.process_of(pod)), '--net', '--']
+        self.what = f'{node.name}: {" ".join(map(str, argv[-3:]))}'
+        self.process = subprocess.Popen(node.enter() + inner + [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def end(self, how):
-        """Signals the program itself, behind both nsenter, and returns what it printed."""
-        from machine import only_child
+        """Signals the program itself, behind nsenter, and returns what it printed."""
         pid = self.process.pid
-        while (child := only_child(pid)) is not None:
+        while Path(f'/proc/{pid}').exists() and (child := only_child(pid)) is not None:
             pid = child
         if pid != self.process.pid:
-            import os
             os.kill(pid, how)
-        output, _ = self.process.communicate(timeout=40)
-        return output
+        return self.process.communicate(timeout=40)[0]
 
 
-class Ping(Traffic):
-    def __init__(self, cluster, pod, address):
-        super().__init__(cluster, pod, ['ping', '-n', '-q', '-i', INTERVAL, address])
-        self.what = f'ping {pod["spec"]["nodeName"]} > {address}'
+class Flows:
+    """Pings each way and one TCP connection between pods of two nodes, and a ping between two pods of one node; 5 ms between packets.
+    As a context: leaves nothing running."""
 
-    def stop(self):
-        """How many were sent, and how many answers were missed."""
-        output = self.end(signal.SIGINT)
-        numbers = re.search(r'(\d+) packets transmitted, (\d+) received', output)
-        if not numbers:
-            raise ValueError(f'{self.what}: {output}')
-        sent, received = map(int, numbers.groups())
-        return sent, sent - received
+    def __init__(self, cluster, here, beside, there):
+        self.cluster, self.here, self.beside, self.there = cluster, here, beside, there
 
+    def __enter__(self):
+        address = {name: pod['status']['podIP'] for name, pod in (('here', self.here), ('beside', self.beside), ('there', self.there))}
+        self.server = Program(self.cluster, self.there, ['python3', HERE / 'stream.py', 'serve', PORT])
+        self.expect_line(self.server, 'listening')
+        self.stream = Program(self.cluster, self.here, ['python3', HERE / 'stream.py', 'connect', address['there'], PORT])
+        self.expect_line(self.stream, 'connected')
+        ping = ['ping', '-n', '-q', '-i', '0.005']
+        self.pings = [Program(self.cluster, pod, [*ping, target]) for pod, target in (
+            (self.here, address['there']), (self.there, address['here']), (self.here, address['beside']))]
+        return self
 
-if __name__ == '__main__':
-    if sys.argv[1] == 'serve':
-        serve(int(sys.argv[2]))
-    else:
-        stream(sys.argv[2], int(sys.argv[3]))
+    @staticmethod
+    def expect_line(program, word):
+        line = program.process.stdout.readline()
+        expect(line == f'{word}\n', f'{program.what}: {line!r}')
+
+    def __exit__(self, *_):
+        for program in [*self.pings, self.stream, self.server]:
+            if program.process.poll() is None:
+                program.end(signal.SIGKILL)
+
+    def stop(self, what):
+        """Ends the traffic and says what was lost. Fails if the connection broke. Returns the number of lost pings."""
+        lost, counts = 0, []
+        for ping in self.pings:
+            numbers = re.search(r'(\d+) packets transmitted, (\d+) received', output := ping.end(signal.SIGINT))
+            if not numbers:
+                raise Failed(f'{ping.what}: {output}')
+            sent, received = map(int, numbers.groups())
+            expect(sent > 0, f'{ping.what}: nothing was sent')
+            lost += sent - received
+            counts.append(f'{sent - received} of {sent}')
+        result = json.loads(self.stream.end(signal.SIGTERM).splitlines()[-1])
+        note(f'{what}: lost pings {", ".join(counts)}; TCP: {result["received"]} lines, longest gap {result["longest_gap_ms"]} ms')
+        expect(not result['error'] and result['received'] > 0, f'{what}: the TCP connection broke: {result}')
+        return lost

@@ -1,0 +1,63 @@
+"""The node's daemons restart while pods talk; pods come and go."""
+import signal
+
+from harness import case, expect, note, wait_until
+from cases_pods import SERVICE, fetch_often, name_of, web_and_clients
+from traffic import Flows
+
+
+def flows(cluster):
+    """Between the client pods of node1 and node2, and a web pod of node1."""
+    clients = {pod['spec']['nodeName']: pod for pod in cluster.api.pods('app=client')}
+    beside = [pod for pod in cluster.api.pods('app=web') if pod['spec']['nodeName'] == 'node1'][0]
+    return Flows(cluster, clients['node1'], beside, clients['node2'])
+
+
+def lives(cluster):
+    """What changes when a pod is made anew or a container is started again."""
+    return {pod['metadata']['uid']: [status['restartCount'] for status in pod['status']['containerStatuses']] for pod in cluster.api.pods()}
+
+
+@case('merinod restarts, and is killed, while pods talk: nothing is lost')
+def restart_merinod(cluster):
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with flows(cluster) as traffic:
+            for node in cluster.up_nodes():
+                cluster.merino.restart(node, how)
+            lost = traffic.stop(f'merinod of both nodes, {how.name}')
+        expect(lost == 0, f'{lost} pings lost')
+
+
+@case('kubelet, containerd and kube-proxy restart while pods talk: nothing is lost, no pod is restarted')
+def restart_daemons(cluster):
+    web_and_clients(cluster)
+    before = lives(cluster)
+    with flows(cluster) as traffic:
+        for node in cluster.up_nodes():
+            for daemon, how in (('kube-proxy', signal.SIGTERM), ('kubelet', signal.SIGTERM), ('containerd', signal.SIGTERM), ('containerd', signal.SIGKILL)):
+                node.restart(daemon, how)
+            wait_until(f'containerd of {node.name} answers', lambda node=node: node.run(['ctr', 'version']), 30)
+        for node in cluster.up_nodes():
+            wait_until(f'{node.name} is ready', lambda node=node: cluster.node_ready(node.name))
+        lost = traffic.stop('kubelet, containerd and kube-proxy of both nodes')
+    expect(lost == 0, f'{lost} pings lost')
+    web_and_clients(cluster)
+    expect(lives(cluster) == before, f'pods were restarted: {before} became {lives(cluster)}')
+
+
+@case('pods churn while others talk')
+def churn(cluster):
+    webs, clients = web_and_clients(cluster)
+    first = {name_of(web) for web in webs}
+    with flows(cluster) as traffic:
+        for replicas in (10, 2, 8, 4):
+            cluster.api.kubectl('scale', 'deployment/web', f'--replicas={replicas}')
+            cluster.ready_pods('app=web', replicas, 120)
+        lost = traffic.stop('12 pods made, 12 deleted')
+    expect(lost == 0, f'{lost} pings lost')
+    webs, _ = web_and_clients(cluster)
+    note(f'{len(first - {name_of(web) for web in webs})} of the first 4 pods were replaced')
+    for client in clients:
+        answers = {answer[0] for answer in fetch_often(cluster, client, SERVICE, 40)}
+        expect(answers == {name_of(web) for web in webs}, f'{name_of(client)}: {answers}')
+    cluster.expect_only_pods()
