@@ -1,32 +1,58 @@
-"""How merino comes onto the nodes."""
+"""merino as the manifest deploys it."""
+import re
 import signal
 
-from harness import wait_until
+from harness import Failed, wait_until
+from machine import HERE
 
-CONFLIST = '{"name": "cbr0", "cniVersion": "0.4.0", "plugins": [{"type": "merino"}, {"type": "portmap", "capabilities": {"portMappings": true}}]}'
+MANIFEST = HERE.parent.parent / 'deploy' / 'kube-merino.yml'
+NAMESPACE, SELECTOR, CONTAINER = 'kube-flannel', 'app=flannel', 'kube-flannel'
 
 
-class ByHand:
-    """merinod as a daemon of the node, with a directory of leases that the nodes share; binary and configuration copied."""
-
+class Merino:
     def __init__(self, cluster):
         self.cluster = cluster
 
     def install(self):
-        for node in self.cluster.up_nodes():
-            self.install_on(node)
+        self.cluster.api.kubectl('apply', '-f', MANIFEST)
 
-    def install_on(self, node):
-        node.run(['cp', self.cluster.lab.state / 'bin/merino', '/opt/cni/bin/merino'])
-        node.write('/run/net-conf.json', '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}')
-        node.start('merinod', ['merinod', f'--lease-dir={self.cluster.lab.state}/leases', '--net-config-path=/run/net-conf.json', '--ip-masq'])
-        node.write('/etc/cni/net.d/10-merino.conflist', CONFLIST)
+    def pod(self, node):
+        """The agent's pod on a node."""
+        pods = [pod for pod in self.cluster.api.pods(SELECTOR, NAMESPACE)
+                if pod['spec'].get('nodeName') == node.name and 'deletionTimestamp' not in pod['metadata']]
+        if len(pods) != 1:
+            raise Failed(f'{node.name} has {len(pods)} agents')
+        return pods[0]
 
-    def booted(self, node):
-        """After a node was switched on again with the disk that it had."""
-        self.install_on(node)
+    def wait_ready(self, node, seconds=90):
+        """Until the pod on a node says that it is ready, and the node's merinoctl says that it is healthy."""
+        def probe():
+            return self.cluster.pod_ready(self.pod(node)) and node.run(['merinoctl', 'status'])
+        wait_until(f'merinod of {node.name} is ready', probe, seconds)
 
-    @staticmethod
-    def restart(node, how=signal.SIGTERM):
-        node.restart('merinod', how)
-        wait_until(f'merinod of {node.name} is ready', lambda: node.run(['merinoctl', 'status']), 30)
+    def restart(self, node, how=signal.SIGTERM):
+        """SIGTERM: the pod is deleted, and the DaemonSet makes another. SIGKILL: its process is killed, and kubelet starts another."""
+        old = self.pod(node)
+        name, process = old['metadata']['name'], self.cluster.process_of(old)
+        if how == signal.SIGTERM:
+            self.cluster.api.kubectl('delete', 'pod', '-n', NAMESPACE, name, '--wait=false')
+        else:
+            node.run(['kill', '-KILL', process])
+
+        def another():
+            pod = self.pod(node)
+            return self.cluster.pod_ready(pod) and self.cluster.process_of(pod) != process
+        wait_until(f'{node.name} has another merinod', another, 90)
+        self.wait_ready(node)
+
+    def freeze(self, node, how):
+        """SIGSTOP, SIGCONT."""
+        node.run(['kill', f'-{how.name}', self.cluster.process_of(self.pod(node))])
+
+    def log(self, node):
+        return self.cluster.api.kubectl('logs', '-n', NAMESPACE, self.pod(node)['metadata']['name'], '-c', CONTAINER)
+
+
+def image_name():
+    """The image that the manifest wants."""
+    return re.search(r'image: (\S+)', MANIFEST.read_text()).group(1)

@@ -37,8 +37,6 @@ def join(cluster):
     third = cluster.nodes['node3']
     with flows(cluster) as traffic:
         cluster.boot(third)
-        cluster.start_proxy(third)
-        cluster.merino.install_on(third)
         wait_until('node3 is ready', lambda: cluster.node_ready('node3'), 90)
         expect_reached(cluster, third)
         lost = traffic.stop('while node3 joined')
@@ -54,8 +52,6 @@ def power(cluster):
         silent = cluster.nodes['node1'].run(['ping', '-n', '-c', '1', '-W', '1', before], check=False)
         expect(silent.returncode != 0, f'{before} answers although its node is off')
         cluster.boot(third)
-        cluster.start_proxy(third)
-        cluster.merino.booted(third)
         wait_until('node3 is ready', lambda: cluster.node_ready('node3'), 90)
         expect_reached(cluster, third)
         lost = traffic.stop('while node3 was away')
@@ -92,8 +88,6 @@ def delete_node(cluster):
         wait_until('the pods of node3 are gone', lambda: all(pod['spec']['nodeName'] != 'node3' for pod in cluster.api.pods()), 90)
         web_and_clients(cluster)
         cluster.boot(third)
-        cluster.start_proxy(third)
-        cluster.merino.install_on(third)
         wait_until('node3 is ready', lambda: cluster.node_ready('node3'), 90)
         expect_reached(cluster, third)
         lost = traffic.stop('while node3 was deleted and joined again')

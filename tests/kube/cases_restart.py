@@ -1,7 +1,7 @@
 """The node's daemons restart while pods talk; pods come and go."""
 import signal
 
-from harness import case, expect, note, wait_until
+from harness import case, expect, note, together, wait_until
 from cases_pods import SERVICE, fetch_often, name_of, web_and_clients
 from traffic import Flows
 
@@ -22,8 +22,7 @@ def lives(cluster):
 def restart_merinod(cluster):
     for how in (signal.SIGTERM, signal.SIGKILL):
         with flows(cluster) as traffic:
-            for node in cluster.up_nodes():
-                cluster.merino.restart(node, how)
+            together(lambda node, how=how: cluster.merino.restart(node, how), cluster.up_nodes())
             lost = traffic.stop(f'merinod of both nodes, {how.name}')
         expect(lost == 0, f'{lost} pings lost')
 
@@ -37,6 +36,7 @@ def restart_daemons(cluster):
             for daemon, how in (('kube-proxy', signal.SIGTERM), ('kubelet', signal.SIGTERM), ('containerd', signal.SIGTERM), ('containerd', signal.SIGKILL)):
                 node.restart(daemon, how)
             wait_until(f'containerd of {node.name} answers', lambda node=node: node.run(['ctr', 'version']), 30)
+            wait_until(f'kubelet of {node.name} answers', lambda node=node: node.run(['curl', '-sSf', 'http://127.0.0.1:10248/healthz']), 30)
         for node in cluster.up_nodes():
             wait_until(f'{node.name} is ready', lambda node=node: cluster.node_ready(node.name))
         lost = traffic.stop('kubelet, containerd and kube-proxy of both nodes')
@@ -50,10 +50,10 @@ def churn(cluster):
     webs, clients = web_and_clients(cluster)
     first = {name_of(web) for web in webs}
     with flows(cluster) as traffic:
-        for replicas in (10, 2, 8, 4):
+        for replicas in (8, 2, 8, 4):
             cluster.api.kubectl('scale', 'deployment/web', f'--replicas={replicas}')
             cluster.ready_pods('app=web', replicas, 120)
-        lost = traffic.stop('12 pods made, 12 deleted')
+        lost = traffic.stop('10 pods made, 10 deleted')
     expect(lost == 0, f'{lost} pings lost')
     webs, _ = web_and_clients(cluster)
     note(f'{len(first - {name_of(web) for web in webs})} of the first 4 pods were replaced')

@@ -52,7 +52,7 @@ class Cluster:
         self.nodes = {f'node{number}': Node(lab, number) for number in range(1, self.most_nodes + 1)}
         run([HERE / 'certificates', lab.pki, lab.address, *[f'{node.name}={node.address}' for node in self.nodes.values()]])
         self.api = Api(lab.pki, lab.programs)
-        self.merino = agent.ByHand(self)
+        self.merino = agent.Merino(self)
         self.control = {name: Daemon(name, lab.logs, argv) for name, argv in self.control_plane()}
 
     def control_plane(self):
@@ -93,8 +93,12 @@ class Cluster:
         self.control['kube-scheduler'].start()
         wait_until('there is a default service account', lambda: self.api.exists('/api/v1/namespaces/default/serviceaccounts/default'), 60)
 
+    @staticmethod
+    def etcd_environment():
+        return {**os.environ, 'ETCDCTL_API': '3', 'ETCDCTL_ENDPOINTS': 'http://127.0.0.1:2379'}
+
     def boot(self, node):
-        """Switches a node on and starts containerd and kubelet; kube-proxy follows when the node is registered."""
+        """Switches a node on and starts containerd, kubelet and kube-proxy. It is registered then, not ready."""
         node.switch_on()
         pki = self.lab.pki
         for source, target in ((f'kubelet-{node.name}.conf', 'kubelet.conf'), ('kube-proxy.conf', 'kube-proxy.conf'), ('ca.crt', 'ca.crt'),
@@ -102,10 +106,12 @@ class Cluster:
             node.run(['cp', pki / source, f'/etc/kubernetes/{target}'])
         node.write('/etc/kubernetes/kubelet.yaml', (HERE / 'kubelet.yml').read_text().replace('CGROUP', node.cgroup))
         self.start_containerd(node)
+        self.import_image(node, self.lab.state / 'merino.tar')
         node.start('kubelet', [
             self.lab.programs / 'kubelet', '--config=/etc/kubernetes/kubelet.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf',
             '--root-dir=/var/lib/kubelet', '--cert-dir=/var/lib/kubelet/pki', f'--hostname-override={node.name}', f'--node-ip={node.address}',
             '--container-runtime=remote', '--container-runtime-endpoint=unix:///run/containerd/containerd.sock'])
+        self.start_proxy(node)
 
     def start_containerd(self, node, namespace='k8s.io'):
         node.run(['cp', '-a', '/usr/lib/cni/.', '/opt/cni/bin/'])
@@ -152,9 +158,9 @@ class Cluster:
         return min(started) >= self.nodes[pod['spec']['nodeName']].switched_on
 
     def ready_pods(self, selector, count, seconds=60, namespace='default'):
-        """Waits until exactly so many pods have this label and all are ready; returns them."""
+        """Waits until exactly so many pods have this label and all are ready; returns them. Those that are being deleted do not count."""
         def probe():
-            pods = self.api.pods(selector, namespace)
+            pods = [pod for pod in self.api.pods(selector, namespace) if 'deletionTimestamp' not in pod['metadata']]
             return pods if len(pods) == count and all(map(self.pod_ready, pods)) else None
         return wait_until(f'{count} pods {selector} are ready', probe, seconds)
 
@@ -173,6 +179,7 @@ class Cluster:
             if wrong:
                 raise Failed(f'{wrong}')
             return True
+        wait_until('deleted pods are gone', lambda: not [pod for pod in self.api.pods() if 'deletionTimestamp' in pod['metadata']], 90)
         for node in self.up_nodes():
             wait_until(f'{node.name} has what belongs to its pods, and nothing else', lambda node=node: clean(node), 30)
 

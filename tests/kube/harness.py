@@ -1,4 +1,5 @@
 """Cases, their order, and an honest count of them."""
+import concurrent.futures
 import sys
 import time
 import traceback
@@ -37,6 +38,12 @@ def wait_until(what, probe, seconds=60, interval=0.2):
         if time.monotonic() > end:
             raise Failed(f'{what}: not within {seconds} s; last seen: {str(last)[:600]}')
         time.sleep(interval)
+
+
+def together(function, things):
+    """Calls the function for each of the things, all at once; the first failure is the caller's."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(function, things))
 
 
 def note(text):
