@@ -32,8 +32,8 @@ struct EtcdOptions {
   // Without http:// or https://, a certificate decides. Plain http sends neither certificate nor anything encrypted, as flannel.
   std::vector<std::string> endpoints = {"http://127.0.0.1:4001", "http://127.0.0.1:2379"};
   std::string prefix = "/coreos.com/network";
-  std::string keyfile, certfile, cafile;
-  std::string username, password;
+  std::string keyfile{}, certfile{}, cafile{};
+  std::string username{}, password{};
 };
 
 // Checks the options (invalid: an endpoint that is no URL, a key without its certificate, a file that cannot be read); asks nobody yet.
