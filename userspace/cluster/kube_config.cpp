@@ -105,7 +105,9 @@ Result<YAML::Node> Kubeconfig::named(const YAML::Node& root, const char* list, c
 Result<Kubeconfig::Text> Kubeconfig::text(const YAML::Node& map, const std::string& where, const char* key) const {
   const YAML::Node node = member(map, key);
   if (!node.IsDefined() || node.IsNull()) return std::nullopt;
-  if (!node.IsScalar()) return fail(ErrorKind::decode, "{}: {}.{} must be a string", path_, where, key);
+  if (!node.IsScalar()) {
+    return with_remedy(fail(ErrorKind::decode, "{}: {}.{} must be a string", path_, where, key), "write it as `kubectl config view` does");
+  }
   if (node.Scalar().empty()) return std::nullopt;
   return node.Scalar();
 }

@@ -85,9 +85,10 @@ Result<KubeOutcome> KubeFollower::list_pages(NodeLeases& found, std::string& ver
     }
     version = reader.resource_version;
     if (reader.next_page.empty()) return KubeOutcome::complete;
+    if (reader.next_page == next_page) break;
     next_page = reader.next_page;
   }
-  return fail(ErrorKind::exhausted, "GET {}/api/v1/nodes: the list has more than {} pages", client_.server(), kMostPages);
+  return fail(ErrorKind::exhausted, "GET {}/api/v1/nodes: the list does not end", client_.server());
 }
 
 Status KubeFollower::list() {

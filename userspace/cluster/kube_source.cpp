@@ -152,16 +152,14 @@ LeaseSet KubeSource::make_set(const NodeLeases& nodes, const std::string& own) {
   LeaseSet set = make_lease_set(nodes, known.network);
   const auto node = nodes.find(own);
   std::string conflict;
-  if (node != nodes.end() && node->second.reason.empty()) {
-    const Prefix& subnet = node->second.lease.subnet;
-    for (Lease& lease : set.leases) {
-      if (lease.subnet != subnet || !known.own) continue;
-      lease.attributes.public_ip = own_address(node->second, known.own->public_ip);
-      lease.attributes.public_ip_v6 = known.own->public_ip_v6;  // an annotation that flannel has left there
-    }
-    for (const RejectedLease& rejected : set.rejected) {
-      if (rejected.key == own) conflict = rejected.reason;
-    }
+  for (const RejectedLease& rejected : set.rejected) {
+    if (rejected.key == own && node->second.reason.empty()) conflict = rejected.reason;
+  }
+  const bool counts = node != nodes.end() && node->second.reason.empty() && conflict.empty();
+  for (Lease& lease : set.leases) {
+    if (!counts || !known.own || lease.subnet != node->second.lease.subnet) continue;
+    lease.attributes.public_ip = own_address(node->second, known.own->public_ip);
+    lease.attributes.public_ip_v6 = known.own->public_ip_v6;  // an annotation that flannel has left there
   }
   const std::lock_guard lock(mutex_);
   shared_.conflict = conflict;
