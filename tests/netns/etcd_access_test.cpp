@@ -24,6 +24,7 @@ class Certificates {
     make_authority("other-ca");
     sign("server", "ca", "serverAuth,clientAuth", "subjectAltName=IP:127.0.0.1");
     sign("client", "ca", "clientAuth", "subjectAltName=DNS:client");
+    sign("nameless", "ca", "clientAuth", "subjectAltName=DNS:client", "/O=merino");
     sign("stranger", "other-ca", "clientAuth", "subjectAltName=DNS:stranger");
     place_.must("chmod 0644 " + dir_.path() + "/*");
   }
@@ -36,12 +37,13 @@ class Certificates {
                     "{1}.crt 2>&1",
                     name, path(name)));
   }
-  void sign(const std::string& name, const std::string& authority, const std::string& usage, const std::string& alt_name) const {
+  void sign(const std::string& name, const std::string& authority, const std::string& usage, const std::string& alt_name,
+            const std::string& subject = "") const {
     place_.must(
-        fmt::format("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={0} -keyout {1}.key -out {1}.csr 2>&1 && "
+        fmt::format("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj {0} -keyout {1}.key -out {1}.csr 2>&1 && "
                     "printf 'extendedKeyUsage={2}\\n{3}\\n' >{1}.ext && "
                     "openssl x509 -req -in {1}.csr -CA {4}.crt -CAkey {4}.key -CAcreateserial -days 2 -extfile {1}.ext -out {1}.crt 2>&1",
-                    name, path(name), usage, alt_name, path(authority)));
+                    subject.empty() ? "/CN=" + name : subject, path(name), usage, alt_name, path(authority)));
   }
 
   const Place& place_;
@@ -104,6 +106,20 @@ TEST_F(EtcdTls, WhoeverHasNoneOrAnotherAuthoritysIsRefused) {
   plain.endpoints = {"http://127.0.0.1:2379"};
   EXPECT_THAT(refusal(plain), HasSubstr("http://127.0.0.1:2379"));
   EXPECT_TRUE(etcd_.keys(kPrefix).empty());
+}
+
+TEST_F(EtcdTls, WhereEtcdHasUsersACertificateMustNotNameOne) {
+  etcd_.ctl("user add root:secret");
+  etcd_.ctl("user grant-role root root");
+  etcd_.ctl("auth enable");
+  EtcdOptions named = options("client", "ca");
+  named.username = "root";
+  named.password = "secret";
+  EXPECT_THAT(refusal(named), HasSubstr("CommonName of client")) << "the gateway's own rule";
+  EtcdOptions nameless = options("nameless", "ca");
+  nameless.username = "root";
+  nameless.password = "secret";
+  EXPECT_EQ(refusal(nameless), "not refused");
 }
 
 class EtcdUsers : public EtcdTest {

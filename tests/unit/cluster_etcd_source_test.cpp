@@ -230,7 +230,23 @@ TEST(EtcdSource, LosingForEverIsAnError) {
   etcd.answer("/v3/kv/txn", etcd_answer());
   const Source source({etcd.url()});
   EXPECT_EQ(source->acquire(kConf, request("1.2.3.4")).error().kind, ErrorKind::unavailable);
-  EXPECT_LE(etcd.asked("/v3/kv/txn"), 200);
+  EXPECT_EQ(etcd.asked("/v3/kv/txn"), 100);
+  EXPECT_EQ(etcd.asked(), 102) << "and a range and a grant";
+}
+
+TEST(EtcdSource, AnEtcdLeaseThatWasRevokedMeanwhileIsReplaced) {
+  FakeEtcd etcd;
+  std::atomic<int> puts{0};
+  etcd.handle("/v3/kv/txn", [&](const httplib::Request&) {
+    if (++puts == 2) return EtcdReply{404, R"({"message":"etcdserver: requested lease not found","code":5})"};
+    return EtcdReply{200, etcd_answer(R"("succeeded":true)")};
+  });
+  const Source source({etcd.url()});
+  const auto lease = source->acquire(kConf, request("1.2.3.4"));
+  ASSERT_TRUE(lease) << lease.error().message();
+  const auto renewed = source->renew(*lease);
+  ASSERT_TRUE(renewed) << renewed.error().message();
+  EXPECT_EQ(etcd.asked("/v3/lease/grant"), 2);
 }
 
 // --- watching

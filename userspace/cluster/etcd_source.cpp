@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kLostRaces = 100;  // in a row; each is another node's success
 constexpr std::chrono::minutes kClockStep{1};
+constexpr std::chrono::seconds kFresh{10};
 
 // path.Join() of flannel: without a slash at the end or a double one.
 std::string clean_prefix(const std::string& prefix) {
@@ -163,6 +164,7 @@ bool EtcdSource::is_own(const Lease& found, const Lease& lease) const {
 Result<EtcdLease> EtcdSource::hold_lease() {
   EtcdLease lease = own_lease();
   const auto asked = boot_time();
+  if (lease.id != 0 && lease.ends - asked > kLeaseTtl - kFresh) return lease;  // the race before was lost, not the lease
   if (lease.id != 0) {
     const auto ttl = writer_.keep_alive(lease.id);
     if (!ttl && ttl.error().kind != ErrorKind::not_found) return tl::unexpected(ttl.error());
@@ -173,7 +175,8 @@ Result<EtcdLease> EtcdSource::hold_lease() {
   return lease;
 }
 
-// Writes the key of `subnet` if it is still as `leases` has it. nullopt: it is not; `leases` has it as it is now.
+// Writes the key of `subnet` if it is still as `leases` has it. nullopt: it is not, and `leases` has it as it is now; or the etcd lease is
+// gone, and the next attempt gets another.
 Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Prefix& subnet, const LeaseAttributes& attributes) {
   const EtcdKeyValue* known = leases.find(subnet);
   const EtcdKeyValue before = known != nullptr ? *known : EtcdKeyValue{};
@@ -186,11 +189,16 @@ Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Prefix&
     lease.expires = expiry_of(held);
   }
   if (!is_reservation || before.value != put.value) {
-    const EtcdTxn txn = TRY(writer_.put_if(put, before.mod_revision));
+    const auto txn = writer_.put_if(put, before.mod_revision);
+    if (!txn && txn.error().kind == ErrorKind::not_found) {  // somebody has revoked the etcd lease
+      remember(EtcdLease{});
+      return std::nullopt;
+    }
+    if (!txn) return tl::unexpected(txn.error());
     // The answer to the same request may have been lost on its way.
-    const bool is_there = txn.found.size() == 1 && txn.found[0].value == put.value && txn.found[0].lease == put.lease;
-    if (!txn.succeeded && !is_there) {
-      leases.update(subnet, txn.found);
+    const bool is_there = txn->found.size() == 1 && txn->found[0].value == put.value && txn->found[0].lease == put.lease;
+    if (!txn->succeeded && !is_there) {
+      leases.update(subnet, txn->found);
       return std::nullopt;
     }
   }

@@ -24,17 +24,19 @@ std::string log_path(const std::string& name) {
 
 }  // namespace
 
-Node::Node(const std::string& name, std::string lease_dir) : Machine(name), lease_dir_(std::move(lease_dir)), log_path_(log_path(name)) {}
+Node::Node(const std::string& name, const std::string& lease_dir)
+    : Machine(name), store_("--lease-dir " + lease_dir), log_path_(log_path(name)) {}
 
 void Node::set_up(const NodeOptions& options) {
   write("/etc/kube-flannel/net-conf.json", options.net_conf);
   flags_ = options.flags;
+  if (!options.store.empty()) store_ = options.store;
   must("sysctl -qw net.ipv4.ip_forward=0; " + options.before_start);
   start_agent();
 }
 
 void Node::start_agent() {
-  agent_ = start(fmt::format("exec {} --lease-dir {} --healthz-port {} {}", MERINOD, lease_dir_, kHealthPort, flags_), log_path_);
+  agent_ = start(fmt::format("exec {} {} --healthz-port {} {}", MERINOD, store_, kHealthPort, flags_), log_path_);
 }
 
 int Node::http_status(const std::string& path) const {

@@ -12,11 +12,12 @@ struct NodeOptions {
   std::string net_conf{R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}})"};
   std::string flags{"--ip-masq"};
   std::string before_start{};  // a shell command
+  std::string store{};         // flags of the lease store; empty: the lab's directory
 };
 
 class Node : public Machine {
  public:
-  Node(const std::string& name, std::string lease_dir);
+  Node(const std::string& name, const std::string& lease_dir);
 
   // Writes the configuration and starts the agent.
   void set_up(const NodeOptions& options);
@@ -36,7 +37,7 @@ class Node : public Machine {
   void explain() const override;
 
  private:
-  std::string lease_dir_;
+  std::string store_;
   std::string log_path_;
   std::string flags_;
   Process agent_;
