@@ -2,6 +2,9 @@
 // misbehaves as it is told to.
 #pragma once
 
+#ifndef CPPHTTPLIB_OPENSSL_SUPPORT
+#define CPPHTTPLIB_OPENSSL_SUPPORT  // as pkg-config gives it
+#endif
 #include <httplib.h>
 
 #include <atomic>

@@ -28,8 +28,9 @@ tl::unexpected<Error> refused(const HttpRequest& request, const HttpResponse& re
     case 401:
       return with_remedy(error(ErrorKind::unavailable), "the API server does not know the token or certificate: renew it");
     case 403:
-      return with_remedy(error(ErrorKind::unavailable),
-                         "bind the manifest's ClusterRole: pods get; nodes get, list, watch; nodes/status patch");
+      return with_remedy(
+          error(ErrorKind::unavailable),
+          "bind the manifest's ClusterRole: nodes get, list, watch; nodes/status patch; and pods get if NODE_NAME is not set");
     case 404:
       return error(ErrorKind::not_found);
     case 400:
@@ -99,6 +100,7 @@ Result<KubeNode> KubeClient::node(const std::string& name, const AnnotationNames
   KubeSingleReader reader(names);
   auto outcome = read("/api/v1/nodes/" + name, reader, kSmallAnswer);
   if (!outcome && outcome.error().kind == ErrorKind::not_found) {
+    outcome.error().kind = ErrorKind::unavailable;  // the kubelet may be about to register it
     return with_remedy(tl::unexpected(std::move(outcome).error()),
                        "the kubelet registers the node; its name is NODE_NAME, or spec.nodeName of the pod POD_NAMESPACE/POD_NAME");
   }

@@ -37,7 +37,7 @@ class KubeClient {
   Result<KubeOutcome> read(
       const std::string& path, JsonListener& listener, const KubePatience& patience, const std::function<void()>& after_piece = [] {});
 
-  // GET /api/v1/nodes/NAME
+  // GET /api/v1/nodes/NAME. One that does not exist is unavailable too: the kubelet may register it any time.
   Result<KubeNode> node(const std::string& name, const AnnotationNames& names);
   // The node that a pod is on: spec.nodeName.
   Result<std::string> node_of_pod(const std::string& pod_namespace, const std::string& pod_name);
