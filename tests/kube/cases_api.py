@@ -80,11 +80,10 @@ def api_server_away(cluster):
 
 @case('what a watch would have told was compacted away: it is learnt by a new list')
 def watch_expired(cluster):
-    first = cluster.nodes['node1']
-    old = '192.168.78.13'
-    new = '192.168.78.199'
+    first, third = cluster.nodes['node1'], cluster.nodes['node3']
+    old, new = third.address, '192.168.78.199'
     server = cluster.control['kube-apiserver']
-    cluster.merino.freeze(cluster.nodes['node3'], signal.SIGSTOP)
+    cluster.merino.freeze(third, signal.SIGSTOP)
     cluster.merino.freeze(first, signal.SIGSTOP)
     try:
         for count in range(5):
@@ -102,8 +101,8 @@ def watch_expired(cluster):
     finally:
         cluster.merino.freeze(first, signal.SIGCONT)
     wait_until('node1 has learnt it', lambda: new in peers(first) and old not in peers(first), 90)
-    cluster.merino.freeze(cluster.nodes['node3'], signal.SIGCONT)
+    cluster.merino.freeze(third, signal.SIGCONT)
     wait_until('node3 has put it right', lambda: old in peers(first) and new not in peers(first), 90)
     for node in cluster.up_nodes():
         cluster.merino.wait_ready(node, 120)
-    expect_reached(cluster, cluster.nodes['node3'])
+    expect_reached(cluster, third)
