@@ -2,6 +2,8 @@
 
 #include <iterator>
 
+#include "cluster/printable.h"
+
 namespace merino {
 namespace {
 
@@ -37,7 +39,7 @@ Result<EtcdRange> EtcdApi::range(const EtcdKeys& keys) {
     const std::string last = all.kvs.back().key;
     EtcdRange page = TRY(range_page({last + '\0', keys.end}, all.revision));
     if (page.kvs.empty() || page.kvs.front().key <= last || page.kvs.back().key <= last) {
-      return fail(ErrorKind::decode, "{}: the keys after {} do not come after it", name(), last);
+      return fail(ErrorKind::decode, "{}: the keys after {} do not come after it", name(), printable(last));
     }
     if (all.kvs.size() + page.kvs.size() > kMostKeys) {
       return fail(ErrorKind::exhausted, "{}: more than {} keys begin with {}", name(), kMostKeys, keys.key);
