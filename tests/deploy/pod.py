@@ -26,6 +26,8 @@ class Pod:
         for name, text in config_map['data'].items():
             (config / name).write_text(text)
         self.sources = {}
+        self.runc = ['runc', '--root', self.directory / 'runc']
+        self.started = []
         for volume in self.spec['volumes']:
             self.sources[volume['name']] = config if 'configMap' in volume else self._host_path(volume['hostPath'])
 
@@ -50,8 +52,16 @@ class Pod:
         shutil.rmtree(bundle, ignore_errors=True)
         bundle.mkdir()
         (bundle / 'config.json').write_text(json.dumps(self._config(container, arguments, capabilities)))
-        name = f'merino-test-{os.getpid()}-{container["name"]}'
-        return self.node.start('runc', '--root', self.directory / 'runc', 'run', '--bundle', bundle, name)
+        name = f'merino-deploy-{os.getpid()}-{container["name"]}'
+        daemon = self.node.start(*self.runc, 'run', '--bundle', bundle, name)
+        self.started.append((name, daemon))
+        return daemon
+
+    def close(self):
+        """Ends what runs, and takes its cgroups away."""
+        for name, daemon in self.started:
+            self.node.run(*self.runc, 'delete', '--force', name)
+            daemon.wait()
 
     def _config(self, container, arguments, capabilities):
         context = container['securityContext']

@@ -10,6 +10,7 @@ import unittest
 
 import yaml
 
+import machine
 import node
 import places
 import pod
@@ -21,15 +22,17 @@ LINKS_OF_THE_IMAGE = ('opt/bin', 'flannel')
 
 def setUpModule():
     """Clean Debian, the package and the image's links, once for all tests."""
-    global WORK, IMAGE_ROOT, IMAGE
+    global WORK, IMAGE_ROOT, IMAGE, PACKAGE_ROOT
     if os.geteuid() != 0:
         raise AssertionError('these tests make root file systems and namespaces: run them as root')
     (places.ROOT / 'build').mkdir(exist_ok=True)
     WORK = pathlib.Path(tempfile.mkdtemp(prefix='deploy-test-', dir=places.ROOT / 'build'))
     WORK.chmod(0o755)
-    IMAGE_ROOT, IMAGE = WORK / 'image-root', WORK / 'image.tar'
+    IMAGE_ROOT, IMAGE, PACKAGE_ROOT = WORK / 'image-root', WORK / 'image.tar', WORK / 'package-root'
     try:
         places.run(places.ROOT / 'scripts' / 'image', '--name', 'merino:test', '--root', IMAGE_ROOT, IMAGE)
+        # Of its own: runc makes mount points in the other.
+        places.run('cp', '--archive', '--reflink=auto', IMAGE_ROOT, PACKAGE_ROOT)
     except BaseException:
         shutil.rmtree(WORK)
         raise
@@ -39,14 +42,14 @@ def tearDownModule():
     shutil.rmtree(WORK)
 
 
-def programs(of):
-    """The numbers of the pinned programs."""
-    pins = of.run('sh', '-c', 'ls -d /sys/fs/bpf/merino/programs/*').stdout.split()
-    return [of.run('bpftool', '--json', 'prog', 'show', 'pinned', each).stdout for each in pins]
+def programs(run, directory='/sys/fs/bpf/merino/programs'):
+    """The numbers of the pinned programs. `run` runs a command where they are."""
+    pins = run('ls', directory).stdout.split()
+    return {each: json.loads(run('bpftool', '--json', 'prog', 'show', 'pinned', f'{directory}/{each}').stdout)['id'] for each in pins}
 
 
-def is_ready(of):
-    return of.run('curl', '--silent', 'http://127.0.0.1:8081/readyz', check=False).stdout.strip().endswith('is ready')
+def is_ready(run):
+    return run('curl', '--silent', 'http://127.0.0.1:8081/readyz', check=False).stdout.strip().endswith('is ready')
 
 
 class Image(unittest.TestCase):
@@ -98,6 +101,7 @@ class DaemonSetPod(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         objects = {each['kind']: each for each in yaml.safe_load_all(places.MANIFEST.read_text()) if each}
         self.pod = pod.Pod(objects['DaemonSet'], objects['ConfigMap'], IMAGE_ROOT, self.node, directory.name)
+        self.addCleanup(self.pod.close)
         self.installer, = self.pod.spec['initContainers']
         self.agent, = self.pod.spec['containers']
 
@@ -105,9 +109,7 @@ class DaemonSetPod(unittest.TestCase):
         """In place of the API server, a directory of leases."""
         self.assertIn('--kube-subnet-mgr', self.agent['args'])
         arguments = ['--lease-dir=/run/flannel/leases' if each == '--kube-subnet-mgr' else each for each in self.agent['args']]
-        daemon = self.pod.start(self.agent, arguments=arguments, **how)
-        self.addCleanup(daemon.stop, signal.SIGKILL)
-        return daemon
+        return self.pod.start(self.agent, arguments=arguments, **how)
 
     def test_installer_puts_plugin_and_configuration(self):
         self.assertEqual(self.pod.start(self.installer).wait(), 0)
@@ -128,21 +130,21 @@ class DaemonSetPod(unittest.TestCase):
     def test_agent_works_with_the_manifests_capabilities_and_mounts(self):
         self.node.run('sysctl', '-qw', 'net.ipv4.ip_forward=0')
         agent = self.start_agent()
-        node.eventually(lambda: is_ready(self.node), agent)
+        node.eventually(lambda: is_ready(self.node.run), agent)
         self.assertEqual(self.node.run('sysctl', '-n', 'net.ipv4.ip_forward').stdout, '1\n', '/proc/sys is read-only in the container')
         self.assertIn('FLANNEL_NETWORK=10.244.0.0/16\n', self.pod.host('/run/flannel/subnet.env').read_text())
         self.assertIn('table ip merino', self.node.run('nft', 'list', 'tables').stdout)
-        before = programs(self.node)
+        before = programs(self.node.run)
         self.assertEqual(len(before), 4)
         self.assertEqual(agent.stop(signal.SIGTERM), 0)
 
         again = self.start_agent()
-        node.eventually(lambda: is_ready(self.node), again)
-        self.assertEqual(programs(self.node), before, 'a restart finds the programs by their number, and leaves them')
+        node.eventually(lambda: is_ready(self.node.run), again)
+        self.assertEqual(programs(self.node.run), before, 'a restart finds the programs by their number, and leaves them')
 
     def test_agent_lacks_nothing_of_the_fast_path(self):
         agent = self.start_agent()
-        node.eventually(lambda: is_ready(self.node), agent)
+        node.eventually(lambda: is_ready(self.node.run), agent)
         status = json.loads(self.pod.host('/run/merino/status.json').read_text())
         self.assertEqual(status['fast_path'], {'on': True, 'why': ''})
 
@@ -150,14 +152,13 @@ class DaemonSetPod(unittest.TestCase):
         given = self.agent['securityContext']['capabilities']['add']
         agent = self.start_agent(capabilities=[each for each in given if each not in ('PERFMON', 'SYS_ADMIN')])
         node.eventually(lambda: 'programs: load the BPF programs' in agent.text(), agent)
-        self.assertFalse(is_ready(self.node))
+        self.assertFalse(is_ready(self.node.run))
 
 
 class Package(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.root = WORK / 'package-root'
-        places.run('cp', '--archive', '--reflink=auto', IMAGE_ROOT, cls.root)
+        cls.root = PACKAGE_ROOT
         shutil.rmtree(cls.root / LINKS_OF_THE_IMAGE[0])
         (cls.root / LINKS_OF_THE_IMAGE[1]).unlink()
 
@@ -186,38 +187,60 @@ class Package(unittest.TestCase):
         # The exposure level, in tenths: what it is now.
         places.run('systemd-analyze', 'security', '--offline=true', '--threshold=34', unit)
 
-    def test_3_runs_as_the_unit_says_and_is_removed_and_purged(self):
-        unit = (self.root / 'lib/systemd/system/merino.service').read_text()
-        settings = dict(line.split('=', 1) for line in unit.splitlines() if '=' in line and not line.startswith('#'))
-        self.assertEqual(settings['Type'], 'notify')
-        here = node.Node()
-        self.addCleanup(here.close)
-        here.run('mount', '--rbind', self.root, self.root)
-        for each in ('proc', 'sys', 'run', 'dev'):
-            here.run('mount', '--rbind', f'/{each}', self.root / each)
-        (self.root / 'etc/kube-flannel').mkdir(exist_ok=True)
+    # In one go, as on a machine that lives through all of it.
+    def test_3_runs_under_systemd_and_is_upgraded_removed_and_purged(self):
+        self.in_root('sh', '-euc', 'apt-get update -q && apt-get install -q -y --no-install-recommends systemd && rm -rf /var/lib/apt/lists/*')
+        shutil.copy(places.ROOT / 'build' / 'package' / 'merino.deb', self.root / 'root' / 'new.deb')
+        self.here = machine.Machine(self.root, f'merino-deploy-{os.getpid()}')
+        self.addCleanup(self.here.close)
+        self.assertEqual(self.here.run('systemctl', 'is-active', 'merino', check=False).stdout, 'inactive\n')
+        self.check_start()
+        self.check_upgrade()
+        self.check_removal()
+        self.check_purge()
+
+    def check_start(self):
+        (self.root / 'etc/kube-flannel').mkdir()
         (self.root / 'etc/kube-flannel/net-conf.json').write_text(NET_CONF)
+        (self.root / 'srv/leases').mkdir()
+        with open(self.root / 'etc/default/merino', 'a') as defaults:
+            defaults.write('MERINOD_OPTIONS=--lease-dir=/srv/leases\n')
+        started = self.here.run('systemctl', 'enable', '--now', 'merino', check=False)
+        self.assertEqual(started.returncode, 0, self.here.run('journalctl', '--unit=merino', '--no-pager', check=False).stdout)
+        self.assertTrue(is_ready(self.here.look), 'systemctl returns when pods reach the network, and not before')
+        self.assertIn('ready, subnet 10.244.', self.show('StatusText'))
+        self.assertEqual(self.here.look('sysctl', '--values', 'net.ipv4.ip_forward').stdout, '1\n')
+        process = self.here.path(f'/proc/{self.show("MainPID")}/status').read_text()
+        self.assertRegex(process, r'Seccomp:\s+2\n', 'its system calls are filtered')
+        self.assertRegex(process, r'NoNewPrivs:\s+1\n')
 
-        environment = dict(line.split('=', 1) for line in (self.root / 'etc/default/merino').read_text().splitlines() if '=' in line and not line.startswith('#'))
-        environment['MERINOD_OPTIONS'] = '--lease-dir=/run/leases'
-        command = [environment.get(word[1:], word) if word.startswith('$') else word for word in settings['ExecStart'].split()]
-        bounds = ','.join(['-all'] + ['+' + each.removeprefix('CAP_').lower() for each in settings['CapabilityBoundingSet'].split()])
-        agent = here.start('chroot', self.root, 'setpriv', f'--bounding-set={bounds}', f'--inh-caps={bounds}', '--no-new-privs', *command,
-                           env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', **environment})
-        self.addCleanup(agent.stop, signal.SIGKILL)
-        node.eventually(lambda: is_ready(here), agent)
-        self.assertEqual(agent.stop(signal.SIGTERM), 0)
+    def show(self, name):
+        return self.here.run('systemctl', 'show', '--value', f'--property={name}', 'merino').stdout.strip()
 
-        def dpkg(action):
-            return here.run('chroot', self.root, 'env', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'dpkg', action, 'merino')
+    def programs(self):
+        return programs(self.here.look, self.here.path('/sys/fs/bpf/merino/programs'))
 
-        dpkg('--remove')
-        self.assertIn('merino0', here.run('ip', 'link').stdout, 'the network outlives the package')
+    def check_upgrade(self):
+        before = self.show('MainPID'), self.programs()
+        self.here.run('dpkg', '--install', '/root/new.deb')
+        self.assertNotEqual(self.show('MainPID'), before[0], 'the new program runs')
+        self.assertEqual(self.show('ActiveState'), 'active')
+        self.assertEqual(self.programs(), before[1], 'and left the packets alone')
+
+    def check_removal(self):
+        before = self.programs()
+        self.here.run('dpkg', '--remove', 'merino')
+        self.assertEqual(self.here.run('pgrep', 'merinod', check=False).stdout, '')
+        self.assertIn('merino0', self.here.look('ip', 'link').stdout, 'the network outlives the package')
+        self.assertEqual(self.programs(), before)
         self.assertTrue((self.root / 'etc/default/merino').exists())
-        dpkg('--purge')
-        self.assertNotIn('merino0', here.run('ip', 'link').stdout)
-        self.assertEqual(here.run('nft', 'list', 'ruleset').stdout, '')
-        self.assertEqual(here.run('ls', '-A', '/sys/fs/bpf', '/run/merino', check=False).stdout.strip(), '/sys/fs/bpf:')
+
+    def check_purge(self):
+        purged = self.here.run('dpkg', '--purge', 'merino')
+        self.assertNotIn('merino0', self.here.look('ip', 'link').stdout, purged.stdout + purged.stderr)
+        self.assertEqual(self.here.look('nft', 'list', 'ruleset').stdout, '')
+        self.assertEqual(list(self.here.path('/sys/fs/bpf').iterdir()), [])
+        self.assertFalse(self.here.path('/run/merino').exists())
         self.assertEqual(self.traces(), [])
 
 
