@@ -1,8 +1,7 @@
 # What is installed where, and the Debian package of it (scripts/package). The package's prefix is /usr.
 include(GNUInstallDirs)
 
-install(TARGETS merinod DESTINATION ${CMAKE_INSTALL_SBINDIR})
-install(TARGETS merinoctl DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS merinod merinoctl DESTINATION ${CMAKE_INSTALL_SBINDIR})
 # Debian's directory of CNI plugins. Runtimes that look into /opt/cni/bin get a copy by `merinod install-cni`.
 install(TARGETS merino DESTINATION lib/cni)
 install(PROGRAMS scripts/mk-docker-opts DESTINATION lib/merino RENAME mk-docker-opts.sh)
@@ -14,7 +13,11 @@ install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTER
 install(FILES deploy/debian/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME merino)
 
 configure_file(deploy/debian/changelog.in ${CMAKE_CURRENT_BINARY_DIR}/package/changelog @ONLY)
-execute_process(COMMAND gzip -9nf ${CMAKE_CURRENT_BINARY_DIR}/package/changelog COMMAND_ERROR_IS_FATAL ANY)
+foreach(page merinod merinoctl)
+  configure_file(deploy/debian/man/${page}.8 ${CMAKE_CURRENT_BINARY_DIR}/package/${page}.8 COPYONLY)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/package/${page}.8.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man8)
+endforeach()
+execute_process(COMMAND gzip -9nf changelog merinod.8 merinoctl.8 WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/package COMMAND_ERROR_IS_FATAL ANY)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_SET_DESTDIR ON)

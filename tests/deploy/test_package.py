@@ -172,7 +172,7 @@ class Package(unittest.TestCase):
     def test_1_is_installed_whole_and_starts_nothing(self):
         self.assertEqual(self.in_root('dpkg', '--verify', 'merino').stdout.strip(), '')
         self.assertLessEqual({
-            '/etc/default/merino', '/lib/systemd/system/merino.service', '/usr/bin/merinoctl', '/usr/lib/cni/merino', '/usr/sbin/merinod',
+            '/etc/default/merino', '/lib/systemd/system/merino.service', '/usr/sbin/merinoctl', '/usr/lib/cni/merino', '/usr/sbin/merinod',
             '/usr/share/merino'}, {each.replace('/usr/lib/systemd', '/lib/systemd') for each in self.traces()})
         self.assertFalse((self.root / 'etc/systemd/system/multi-user.target.wants/merino.service').exists(), 'the administrator enables it')
         conffiles = self.in_root('dpkg-query', '--show', '--showformat=${Conffiles}', 'merino').stdout.split()
@@ -194,10 +194,16 @@ class Package(unittest.TestCase):
         self.here = machine.Machine(self.root, f'merino-deploy-{os.getpid()}')
         self.addCleanup(self.here.close)
         self.assertEqual(self.here.run('systemctl', 'is-active', 'merino', check=False).stdout, 'inactive\n')
+        self.check_install_cni()
         self.check_start()
         self.check_upgrade()
         self.check_removal()
         self.check_purge()
+
+    def check_install_cni(self):
+        done = self.here.run('merinod', 'install-cni', '--conf=/usr/share/merino/10-merino.conflist')
+        self.assertEqual(done.stdout, 'installed /opt/cni/bin/merino\ninstalled /etc/cni/net.d/10-merino.conflist\n')
+        self.assertIn('plugin portmap is not in /opt/cni/bin', done.stderr)
 
     def check_start(self):
         (self.root / 'etc/kube-flannel').mkdir()
