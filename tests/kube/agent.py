@@ -31,7 +31,8 @@ class Merino:
         wait_until(f'merinod of {node.name} is ready', probe, seconds)
 
     def restart(self, node, how=signal.SIGTERM):
-        """SIGTERM: the pod is deleted, and the DaemonSet makes another. SIGKILL: its process is killed, and kubelet starts another."""
+        """SIGTERM: the pod is deleted, and the DaemonSet makes another. SIGKILL: its process is killed, and kubelet starts another.
+        Returns when there is another one, and the node is healthy."""
         old = self.pod(node)
         name, process = old['metadata']['name'], self.cluster.process_of(old)
         if how == signal.SIGTERM:
@@ -40,10 +41,8 @@ class Merino:
             node.run(['kill', '-KILL', process])
 
         def another():
-            pod = self.pod(node)
-            return self.cluster.pod_ready(pod) and self.cluster.process_of(pod) != process
-        wait_until(f'{node.name} has another merinod', another, 90)
-        self.wait_ready(node)
+            return self.cluster.process_of(self.pod(node)) != process and node.run(['merinoctl', 'status'])
+        wait_until(f'{node.name} has another merinod, and is healthy', another, 90)
 
     def freeze(self, node, how):
         """SIGSTOP, SIGCONT."""

@@ -215,15 +215,17 @@ class Cluster:
 
     def explain(self, out):
         """What one wants to see when a case failed."""
-        for name in ('nodes', 'pods'):
+        for words in (('get', 'nodes', '-o', 'wide'), ('get', 'pods', '-A', '-o', 'wide'), ('get', 'events', '-A', '--sort-by=.lastTimestamp')):
             try:
-                print(self.api.kubectl('get', name, '-A', '-o', 'wide', '--request-timeout=5s', check=False), file=out)
-            except Exception as error:
-                print(f'kubectl get {name}: {error}', file=out)
+                lines = self.api.kubectl(*words, '--request-timeout=5s', check=False).splitlines()
+                print(f'--- kubectl {" ".join(words)}', *lines[:1], *lines[1:][-25:], sep='\n', file=out)
+            except Exception as error:  # the API server may be what is broken
+                print(f'--- kubectl {" ".join(words)}: {error}', file=out)
         for node in self.up_nodes():
-            status = node.run(['merinoctl', 'status'], check=False)
-            print(f'--- {node.name}: merinoctl status\n{status.stdout}{status.stderr}', file=out)
-        out.flush()
+            for what in (['merinoctl', 'status'], ['sh', '-c', 'tail -qn 15 /var/log/pods/kube-flannel_*/kube-flannel/*.log']):
+                result = node.run(what, check=False)
+                print(f'--- {node.name}: {" ".join(what)}\n{result.stdout}{result.stderr}', file=out)
+        print(f'--- more in {self.lab.logs}', file=out, flush=True)
 
     def shut_down(self):
         for node in self.up_nodes():
