@@ -7,7 +7,6 @@ from cases_nodes import expect_reached, peers
 from cases_restart import flows
 from cases_start import PREFIX
 from harness import case, expect, wait_until
-from machine import run
 
 
 def backend_data(cluster, name):
@@ -39,7 +38,8 @@ def broken_annotations(cluster):
                         return any(lease['key'] == 'node3' for lease in status_of(node)['agent']['rejected_leases'])
                     if key != 'backend-type':
                         wait_until(f'{node.name} names node3 for its {key}', named, 30)
-                        expect('node3' in node.run(['merinoctl', 'status'], check=False).stdout, f'merinoctl of {node.name} does not name node3')
+                        screen = node.run(['merinoctl', 'status'], check=False).stdout
+                        expect('node3' in screen, f'merinoctl of {node.name} does not name node3: {screen}')
                     wait_until(f'{node.name} has no peer node3 for its {key}', lambda node=node: third.address not in peers(node), 30)
                     expect(len(peers(node)) == 1, f'{node.name} lost others too: {peers(node)}')
                 cluster.api.annotate('node3', {PREFIX + key: good[PREFIX + key]})
@@ -85,18 +85,20 @@ def watch_expired(cluster):
     server = cluster.control['kube-apiserver']
     cluster.merino.freeze(third, signal.SIGSTOP)
     cluster.merino.freeze(first, signal.SIGSTOP)
+    known = cluster.api.get('/api/v1/nodes?limit=1')['metadata']['resourceVersion']
     try:
         for count in range(5):
             cluster.api.annotate('node2', {'merino.test/count': str(count)})
         cluster.api.annotate('node3', {PREFIX + 'public-ip': new})
         for count in range(5):
             cluster.api.annotate('node2', {'merino.test/count': str(count)})
-        revision = json.loads(run(['etcdctl', 'endpoint', 'status', '--write-out=json'], env=cluster.etcd_environment()).stdout)[0]['Status']['header']['revision']
-        run(['etcdctl', 'compact', '--physical', revision], env=cluster.etcd_environment())
+        cluster.compact_etcd()
         # Its cache of the history goes with it.
         server.stop()
         server.start()
         wait_until('the API server is ready again', cluster.api.ready, 90)
+        _, watched = cluster.api.request('GET', f'/api/v1/nodes?watch=true&resourceVersion={known}&timeoutSeconds=2')
+        expect('"code":410' in watched, f'the API server still knows what happened since {known}: {watched[:300]}')
         expect(old in peers(first) and new not in peers(first), f'node1 knows already: {peers(first)}')
     finally:
         cluster.merino.freeze(first, signal.SIGCONT)

@@ -3,6 +3,7 @@ import itertools
 import json
 
 import leftovers
+from cases_nodes import peers
 from cluster import POD_IMAGE
 from harness import case, expect, wait_until
 from machine import Node
@@ -43,18 +44,20 @@ def ctr_run(cluster):
         for number in (7, 8):
             nodes.append(boot(cluster, number))
         for node in nodes:
-            wait_until(f'{node.name} knows its peer', lambda node=node: len(json.loads(node.run(['merinoctl', 'peers', '-o', 'json']).stdout)) == 1)
+            wait_until(f'{node.name} knows its peer', lambda node=node: len(peers(node)) == 1)
             for name in ('one', 'two'):
                 # In the foreground: that one takes the network away when the container ends.
                 node.start(name, ['ctr', 'run', '--rm', '--cni', POD_IMAGE, name, 'sleep', 'infinity'])
         addresses = {(node.name, name): address_in(node, name) for node in nodes for name in ('one', 'two')}
         for node in nodes:
+            own = [address for (where, _), address in addresses.items() if where == node.name]
             for (where, name), address in addresses.items():
                 answer = in_container(node, 'one', 'ping', '-n', '-c', '1', '-W', '3', address)
                 expect(' 0% packet loss' in answer, f'{node.name} to {name} of {where}: {answer}')
-            stranger = in_container(node, 'one', 'ping', '-n', '-c', '1', '-W', '1', addresses[node.name, 'two'].rsplit('.', 1)[0] + '.200', check=False)
-            expect('100% packet loss' in stranger, f'an address that nobody has answers: {stranger}')
-            expect(not (wrong := leftovers.difference(node, [a for (where, _), a in addresses.items() if where == node.name], NO_NAMESPACES)), f'{wrong}')
+            nobody = own[0].rpartition('.')[0] + '.200'
+            answer = in_container(node, 'one', 'ping', '-n', '-c', '1', '-W', '1', nobody, check=False)
+            expect('100% packet loss' in answer, f'an address that nobody has answers: {answer}')
+            expect(not (wrong := leftovers.difference(node, own, NO_NAMESPACES)), f'{node.name}: {wrong}')
         for node in nodes:
             for name in ('one', 'two'):
                 node.run(['ctr', 'tasks', 'kill', '--signal', 'KILL', name])

@@ -142,7 +142,8 @@ def exec_and_logs(cluster):
 def api_from_pods(cluster):
     _, clients = web_and_clients(cluster)
     secrets = '/var/run/secrets/kubernetes.io/serviceaccount'
-    ask = f'curl -sS -m 5 -o /dev/null -w %{{http_code}} --cacert {secrets}/ca.crt -H "Authorization: Bearer $(cat {secrets}/token)" https://10.96.0.1'
+    ask = (f'curl -sS -m 5 -o /dev/null -w %{{http_code}} --cacert {secrets}/ca.crt -H "Authorization: Bearer $(cat {secrets}/token)"'
+           ' https://10.96.0.1')
     for client in clients:
         expect(cluster.in_pod(client, 'sh', '-c', f'{ask}/version') == '200', f'{name_of(client)}: no answer for /version')
         code = cluster.in_pod(client, 'sh', '-c', f'{ask}/api/v1/nodes')

@@ -33,10 +33,12 @@ def restart_daemons(cluster):
     before = lives(cluster)
     with flows(cluster) as traffic:
         for node in cluster.up_nodes():
-            for daemon, how in (('kube-proxy', signal.SIGTERM), ('kubelet', signal.SIGTERM), ('containerd', signal.SIGTERM), ('containerd', signal.SIGKILL)):
-                node.restart(daemon, how)
+            for daemon in ('kube-proxy', 'kubelet', 'containerd'):
+                node.restart(daemon, signal.SIGTERM)
+            node.restart('containerd', signal.SIGKILL)
             wait_until(f'containerd of {node.name} answers', lambda node=node: node.run(['ctr', 'version']), 30)
-            wait_until(f'kubelet of {node.name} answers', lambda node=node: node.run(['curl', '-sSf', 'http://127.0.0.1:10248/healthz']), 30)
+            health = ['curl', '-sSf', 'http://127.0.0.1:10248/healthz']
+            wait_until(f'kubelet of {node.name} answers', lambda node=node, health=health: node.run(health), 30)
         for node in cluster.up_nodes():
             wait_until(f'{node.name} is ready', lambda node=node: cluster.node_ready(node.name))
         lost = traffic.stop('kubelet, containerd and kube-proxy of both nodes')

@@ -1,5 +1,6 @@
 """A Kubernetes cluster on one machine: a control plane in this network namespace, nodes on its bridge."""
 import glob
+import json
 import os
 from pathlib import Path
 
@@ -60,8 +61,8 @@ class Cluster:
 
         def part(name, *more):
             conf = pki / f'{name.removeprefix("kube-")}.conf'
-            return name, [programs / name, f'--kubeconfig={conf}', f'--authentication-kubeconfig={conf}', f'--authorization-kubeconfig={conf}',
-                          '--bind-address=127.0.0.1', '--leader-elect=false', *more]
+            return name, [programs / name, f'--kubeconfig={conf}', f'--authentication-kubeconfig={conf}',
+                          f'--authorization-kubeconfig={conf}', '--bind-address=127.0.0.1', '--leader-elect=false', *more]
 
         yield 'etcd', ['etcd', '--name=merino', f'--data-dir={self.lab.state / "etcd"}', '--listen-client-urls=http://127.0.0.1:2379',
                        '--advertise-client-urls=http://127.0.0.1:2379', '--listen-peer-urls=http://127.0.0.1:2380',
@@ -94,8 +95,14 @@ class Cluster:
         wait_until('there is a default service account', lambda: self.api.exists('/api/v1/namespaces/default/serviceaccounts/default'), 60)
 
     @staticmethod
-    def etcd_environment():
-        return {**os.environ, 'ETCDCTL_API': '3', 'ETCDCTL_ENDPOINTS': 'http://127.0.0.1:2379'}
+    def etcdctl(*words):
+        environment = {**os.environ, 'ETCDCTL_API': '3', 'ETCDCTL_ENDPOINTS': 'http://127.0.0.1:2379'}
+        return run(['etcdctl', *words], env=environment).stdout
+
+    def compact_etcd(self):
+        """Makes etcd forget all history."""
+        status = json.loads(self.etcdctl('endpoint', 'status', '--write-out=json'))
+        self.etcdctl('compact', '--physical', status[0]['Status']['header']['revision'])
 
     def boot(self, node):
         """Switches a node on and starts containerd, kubelet and kube-proxy. It is registered then, not ready."""
@@ -109,8 +116,8 @@ class Cluster:
         self.import_image(node, self.lab.state / 'merino.tar')
         node.start('kubelet', [
             self.lab.programs / 'kubelet', '--config=/etc/kubernetes/kubelet.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf',
-            '--root-dir=/var/lib/kubelet', '--cert-dir=/var/lib/kubelet/pki', f'--hostname-override={node.name}', f'--node-ip={node.address}',
-            '--container-runtime=remote', '--container-runtime-endpoint=unix:///run/containerd/containerd.sock'])
+            '--root-dir=/var/lib/kubelet', '--cert-dir=/var/lib/kubelet/pki', f'--hostname-override={node.name}',
+            f'--node-ip={node.address}', '--container-runtime=remote', '--container-runtime-endpoint=unix:///run/containerd/containerd.sock'])
         self.start_proxy(node)
 
     def start_containerd(self, node, namespace='k8s.io'):
@@ -192,10 +199,11 @@ class Cluster:
 
     def move(self, node, address):
         """A node gets another address, as if DHCP had given it one; its kubelet is told."""
+        kubelet = node.daemons['kubelet']
+        kubelet.argv = [word.replace(f'--node-ip={node.address}', f'--node-ip={address}') for word in kubelet.argv]
         node.set_address(address)
-        node.daemons['kubelet'].argv = [word if not word.startswith('--node-ip=') else f'--node-ip={address}' for word in node.daemons['kubelet'].argv]
         node.restart('kubelet')
-        wait_until(f'{node.name} says that it has {address}', lambda: address in [entry['address'] for entry in self.api.node(node.name)['status']['addresses']])
+        wait_until(f'{node.name} says that it has {address}', lambda: address in str(self.api.node(node.name)['status']['addresses']))
         self.merino.restart(node)
 
     def remove(self, node):
@@ -215,12 +223,12 @@ class Cluster:
 
     def explain(self, out):
         """What one wants to see when a case failed."""
-        for words in (('get', 'nodes', '-o', 'wide'), ('get', 'pods', '-A', '-o', 'wide'), ('get', 'events', '-A', '--sort-by=.lastTimestamp')):
+        for words in ('nodes -o wide', 'pods -A -o wide', 'events -A --sort-by=.lastTimestamp'):
             try:
-                lines = self.api.kubectl(*words, '--request-timeout=5s', check=False).splitlines()
-                print(f'--- kubectl {" ".join(words)}', *lines[:1], *lines[1:][-25:], sep='\n', file=out)
+                lines = self.api.kubectl('get', *words.split(), '--request-timeout=5s', check=False).splitlines()
+                print(f'--- kubectl get {words}', *lines[:1], *lines[1:][-25:], sep='\n', file=out)
             except Exception as error:  # the API server may be what is broken
-                print(f'--- kubectl {" ".join(words)}: {error}', file=out)
+                print(f'--- kubectl get {words}: {error}', file=out)
         for node in self.up_nodes():
             for what in (['merinoctl', 'status'], ['sh', '-c', 'tail -qn 15 /var/log/pods/kube-flannel_*/kube-flannel/*.log']):
                 result = node.run(what, check=False)

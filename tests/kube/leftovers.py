@@ -1,14 +1,14 @@
 """What stands on a node for its pods."""
 import json
 
+DIRECTORIES = ('/var/lib/cni/networks/cbr0', '/var/lib/cni/results', '/run/merino/attachments', '/sys/fs/bpf/merino/links', '/run/netns')
 # Kinds that are lists of the pods' addresses; of the others, one belongs to each pod.
 BY_ADDRESS = ('addresses that host-local holds', 'entries in the map')
 
 
 def of(node):
     """What is there, by kind."""
-    listing = node.run(['find', '/var/lib/cni/networks/cbr0', '/var/lib/cni/results', '/run/merino/attachments', '/sys/fs/bpf/merino/links', '/run/netns',
-                        '-mindepth', '1', '-maxdepth', '1'], check=False).stdout.splitlines()
+    listing = node.run(['find', *DIRECTORIES, '-mindepth', '1', '-maxdepth', '1'], check=False).stdout.splitlines()
     names = [entry.rpartition('/')[::2] for entry in listing]
 
     def count(directory, prefix):

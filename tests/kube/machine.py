@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 def run(argv, check=True, timeout=60, **options):
     """Runs a command to its end; its output is text. A failure names the command and what it said."""
-    result = subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **options)
+    result = subprocess.run([str(word) for word in argv], capture_output=True, text=True, timeout=timeout, **options)
     if check and result.returncode != 0:
         raise Failed(f'{" ".join(map(str, argv))}: exit code {result.returncode}: {(result.stderr or result.stdout).strip()[-800:]}')
     return result
@@ -34,7 +34,8 @@ class Daemon:
 
     def start(self):
         with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen(self.enter + self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(self.enter + self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -84,7 +85,8 @@ class Node:
         wait_until(f'{self.name} is up', ready.exists, 20, 0.05)
         self.init = int(ready.read_text())
         self.switched_on = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
-        run(['ip', 'link', 'add', self.name, 'mtu', self.lab.mtu, 'type', 'veth', 'peer', 'name', 'eth0', 'mtu', self.lab.mtu, 'netns', self.init])
+        mtu = ['mtu', self.lab.mtu]
+        run(['ip', 'link', 'add', self.name, *mtu, 'type', 'veth', 'peer', 'name', 'eth0', *mtu, 'netns', self.init])
         run(['ip', 'link', 'set', self.name, 'master', self.lab.bridge, 'up'])
         self.run(['ip', 'link', 'set', 'eth0', 'up'])
         self.set_address(self.address)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A TCP connection that lives through what happens around it; run in a pod's network namespace.
   stream.py serve PORT              sends back what comes in, on each connection
-  stream.py connect ADDRESS PORT    a numbered line each 5 ms over one connection; on SIGTERM tells how many came back and the longest gap"""
+  stream.py connect ADDRESS PORT    a numbered line each 5 ms over one connection; on SIGTERM tells how many came
+                                    back and the longest gap"""
 import json
 import signal
 import socket

@@ -19,8 +19,9 @@ class Program:
         node = cluster.nodes[pod['spec']['nodeName']]
         inner = ['nsenter', '--target', str(cluster.process_of(pod)), '--net', '--']
         self.what = f'{node.name}: {" ".join(map(str, argv[-3:]))}'
-        self.process = subprocess.Popen(node.enter() + inner + [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        words = [str(word) for word in [*node.enter(), *inner, *argv]]
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                        start_new_session=True)
 
     def end(self, how):
         """Signals the program itself, behind nsenter, and returns what it printed."""
