@@ -175,6 +175,7 @@ class Adder {
       attachment_.addresses.push_back(address.address);
       TRY(plan_gateway(address));
     }
+    if (conf_.default_route == DefaultRoute::as_given) return ok();
     for (const IpAddress& gateway : attachment_.gateways) add_default_route(gateway);
     return ok();
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cni/commands.h"
+#include "cni/delegate.h"
 #include "cni/ipam_exec.h"
 #include "cni/teardown.h"
 #include "datapath/attach.h"
@@ -21,10 +22,15 @@ class Checker {
   Checker(const Environment& environment, const NetworkConf& conf)
       : environment_(environment), conf_(conf), id_(environment.attachment()) {}
 
-  Outcome<void> run() {
+  // What holds whoever attached the pod.
+  Outcome<void> run_pod() {
     if (!conf_.prev_result) return fail_with(Code::invalid_config, "CHECK needs the result of ADD in \"prevResult\"");
     TRY(make_ipam(conf_, environment_)->check(id_, environment_.netns));
-    TRY(check_pod());
+    return check_pod();
+  }
+
+  Outcome<void> run() {
+    TRY(run_pod());
     const auto record = TRY(find_attachment(conf_, id_));
     if (!record || !record->complete) {
       return differs("{} is missing or says that ADD did not finish", attachment_path(id_.container_id, id_.ifname));
@@ -114,6 +120,14 @@ class Checker {
 
 }  // namespace
 
-Outcome<void> check(const Environment& environment, const NetworkConf& conf) { return Checker(environment, conf).run(); }
+Outcome<void> check(const Environment& environment, const NetworkConf& conf) {
+  const auto kept = TRY(kept_delegate(conf, environment.container_id));
+  if (!kept) return Checker(environment, conf).run();
+  const NetworkConf effective = with_ipam_of(*kept, conf, environment);
+  if (TRY(find_attachment(conf, environment.attachment()))) return Checker(environment, effective).run();
+  auto checked = check_foreign(environment, *kept, conf);
+  if (checked || checked.error().code != Code::not_available) return checked;
+  return Checker(environment, effective).run_pod();
+}
 
 }  // namespace merino::cni

@@ -113,8 +113,11 @@ Outcome<NetworkConf> parse_network_conf(const std::string& text, const Environme
   conf.text = text;
   conf.name = TRY(parse_name(json));
   conf.version = TRY(parse_spec_version(json));
+  conf.type = TRY(string_field(json, "type")) == "flannel" ? ConfType::flannel : ConfType::merino;
   const std::string subnet_file = TRY(string_field(json, "subnetFile"));
   if (!subnet_file.empty()) conf.subnet_file = subnet_file;
+  const std::string data_dir = TRY(string_field(json, "dataDir"));
+  if (!data_dir.empty()) conf.data_dir = data_dir;
   conf.mtu = TRY(parse_mtu(json));
   conf.delivery = TRY(parse_delivery(json));
   conf.dns = TRY(parse_dns(json));
@@ -122,6 +125,21 @@ Outcome<NetworkConf> parse_network_conf(const std::string& text, const Environme
   TRY(parse_host_local_part(json, environment, command, conf));
   TRY(parse_prev_result(json, command, conf));
   if (command == Command::gc) conf.valid_attachments = TRY(parse_valid_attachments(json));
+  return conf;
+}
+
+Outcome<NetworkConf> parse_bridge_conf(const std::string& text, const Environment& environment, Command command) {
+  NetworkConf conf = TRY(parse_network_conf(text, environment, command));
+  const Json json = TRY(parse_object(text, "the network configuration"));
+  const bool ends = command != Command::add && command != Command::status;
+  for (const char* key : {"vlan", "vlanTrunk"}) {
+    const Json* vlan = find_field(json, key);
+    if (ends || vlan == nullptr || *vlan == 0 || vlan->empty()) continue;
+    return fail_with(Code::invalid_config, fmt::format(R"("delegate" has "{}", and merino has no VLANs)", key),
+                     "leave it out, or have the bridge plugin attach pods with flannel's own plugin");
+  }
+  const Json* by_gateway = find_field(json, "isDefaultGateway");
+  conf.default_route = by_gateway != nullptr && *by_gateway == true ? DefaultRoute::gateway : DefaultRoute::as_given;
   return conf;
 }
 

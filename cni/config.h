@@ -9,6 +9,8 @@
 //                      captures and a qdisc there. A bandwidth plugin later in the chain needs it, which merino cannot see: set it, or
 //                      declare the capability "bandwidth" on merino too; then it is chosen for the pods that have a bandwidth.
 //   dns                for the result, instead of what IPAM says
+//   delegate           type "flannel" only: what flannel's plugin would tell the bridge plugin; see delegate_conf.h
+//   dataDir            where flannel's plugin keeps that for its DEL, /var/lib/cni/flannel
 //
 // Unknown keys are let pass, as other plugins' keys stand in shared configurations.
 #pragma once
@@ -18,6 +20,7 @@
 #include <vector>
 
 #include "base/subnet_env.h"
+#include "cni/delegate_file.h"
 #include "cni/host_local.h"
 #include "cni/protocol.h"
 #include "cni/result.h"
@@ -25,12 +28,21 @@
 
 namespace merino::cni {
 
+// flannel: a configuration of flannel's plugin, which merino stands in for. merino: any other type; the file's name decides who is called.
+enum class ConfType { merino, flannel };
+
+// Has the pod a default route through its gateway, or only the routes that IPAM gives?
+enum class DefaultRoute { gateway, as_given };
+
 struct NetworkConf {
+  ConfType type = ConfType::merino;
   SpecVersion version = kLatestVersion;
   std::string name;
   std::string subnet_file = kSubnetEnvPath;
+  std::string data_dir = kDelegateDir;
   std::optional<int> mtu;  // absent: subnet.env's
   Delivery delivery = Delivery::peer;
+  DefaultRoute default_route = DefaultRoute::gateway;
   Dns dns;
   std::string ipam_type = "host-local";
   HostLocalConf host_local;  // when ipam_type is host-local
@@ -46,6 +58,9 @@ struct NetworkConf {
 // Failures: decoding_failure (no JSON), invalid_config (key and type in the text), incompatible_version. What only ADD needs (ranges)
 // is looked at only for ADD and STATUS, so that a broken configuration does not keep pods from going away.
 Outcome<NetworkConf> parse_network_conf(const std::string& text, const Environment& environment, Command command);
+
+// The same from what flannel's plugin would tell the bridge plugin (delegate_conf.h). invalid_config too: VLANs, which merino has not.
+Outcome<NetworkConf> parse_bridge_conf(const std::string& text, const Environment& environment, Command command);
 
 // The version that the configuration names, as far as that can be told: errors are written in it.
 SpecVersion version_of(const std::string& text);

@@ -23,7 +23,6 @@ class IpamExec : public Ipam {
   Outcome<std::vector<std::pair<AttachmentId, IpAddress>>> allocations() override;
 
  private:
-  Outcome<std::string> find_program() const;
   // What the program printed.
   Outcome<std::string> call(const char* command, const AttachmentId& id, const std::string& netns) const;
 

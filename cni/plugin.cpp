@@ -5,6 +5,7 @@
 
 #include "cni/commands.h"
 #include "cni/config.h"
+#include "cni/delegate.h"
 #include "cni/json_fields.h"
 
 namespace merino::cni {
@@ -36,6 +37,7 @@ Outcome<std::string> dispatch(Command command, const Environment& environment, c
   }
   switch (command) {
     case Command::add:
+      if (conf.type == ConfType::flannel) return add_delegated(environment, conf);
       return format_result(TRY(add(environment, conf)), conf.version);
     case Command::del:
       return without_text(del(environment, conf));
@@ -44,7 +46,7 @@ Outcome<std::string> dispatch(Command command, const Environment& environment, c
     case Command::gc:
       return without_text(gc(environment, conf));
     case Command::status:
-      return without_text(status(environment, conf));
+      return without_text(conf.type == ConfType::flannel ? status_delegated(environment, conf) : status(environment, conf));
     case Command::version:
       break;
   }
