@@ -35,8 +35,8 @@ struct merino_pod {
 	struct merino_addr gateway; /* the address whose ARP questions are answered; all zero for none */
 	__u32 ifindex;		    /* host side of the pod's veth */
 	__u8 pod_mac[MERINO_ETH_ALEN];
-	__u8 host_mac[MERINO_ETH_ALEN];
-	__u32 delivery; /* enum merino_delivery */
+	__u8 host_mac[MERINO_ETH_ALEN]; /* the gateway's: of ifindex, or of the bridge whose port that is */
+	__u32 delivery;			/* enum merino_delivery */
 };
 
 enum merino_delivery {

@@ -2,7 +2,7 @@
 /* merino's programs. Each is parse → judge → look up → act, gives a packet one reason and counts it once; a miss or a doubt goes to the
  * stack, which has working routes for everything.
  *
- *   from_pod     ingress of the host side of every pod's veth
+ *   from_pod     ingress of the host side of every pod's veth; where that is a port of flannel's bridge, before the bridge sees the packet
  *   from_wire    ingress of the uplink
  *   from_tunnel  ingress of merino0: what the VXLAN driver decapsulated, because from_wire left it to the stack
  *   from_host    egress of merino0: what the host's stack routes to the pod network
@@ -99,7 +99,8 @@ static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 		return MERINO_TUNNEL_PORT;
 	if (is_vlan_tagged(skb))
 		return MERINO_NOT_IP;
-	if (skb->pkt_type != PACKET_HOST)
+	/* Addressed to the interface, or, where that is a bridge's port, to the bridge: the pod's gateway in both cases. */
+	if (skb->pkt_type != PACKET_HOST && !mac_equal(eth->h_dest, pod->host_mac))
 		return MERINO_NOT_FOR_US;
 
 	reason = judge_shape(&flow);

@@ -123,6 +123,21 @@ Result<bool> ensure_chain(const ForwardChain& chain, const Prefix& network) {
   return true;
 }
 
+// Whatever its policy is by now. Only rules with our comment: one without may be an operator's.
+Status clean_chain(const ForwardChain& chain) {
+  const std::string what = describe(chain);
+  const std::string listing = TRY(run_nft(NftFormat::json, transaction(json::array({list_chain(chain)})), "list " + what));
+  json commands = json::array();
+  for (const json& rule : TRY(objects(listing, "rule"))) {
+    const bool ours = text_of(rule, "comment") == kComment && rule.contains("handle") && rule["handle"].is_number_unsigned();
+    if (ours) commands.push_back(delete_rule(chain, rule["handle"].get<uint64_t>()));
+  }
+  if (commands.empty()) return ok();
+  TRY(run_nft(NftFormat::json, transaction(commands), "remove accept rules from " + what));
+  spdlog::info("{}: accept rules removed", what);
+  return ok();
+}
+
 std::vector<std::string> legacy_rule(const char* direction, const Prefix& network) {
   return {direction, network.masked().to_string(), "-m", "comment", "--comment", kComment, "-j", "ACCEPT"};
 }
@@ -175,6 +190,21 @@ Result<bool> ensure_legacy(const Prefix& network) {
   return changed;
 }
 
+Status clean_legacy(const Prefix& network) {
+  if (!TRY(legacy_filter_in_use())) return ok();
+  const auto program = legacy_program();
+  if (!program && program.error().kind == ErrorKind::not_found) return ok();
+  if (!program) return tl::unexpected(program.error());
+  constexpr int kMostCopies = 16;
+  for (const char* direction : {"-s", "-d"}) {
+    const auto rule = legacy_rule(direction, network);
+    for (int i = 0; i < kMostCopies && TRY(run_legacy(*program, "-D", rule)).succeeded(); ++i) {
+      spdlog::info("{}: accept rule removed from FORWARD", *program);
+    }
+  }
+  return ok();
+}
+
 }  // namespace
 
 Result<std::vector<ForwardChain>> parse_forward_chains(const std::string& nft_json) {
@@ -205,6 +235,12 @@ Result<ForwardRules> parse_forward_rules(const std::string& nft_json, const Pref
 }
 
 bool legacy_policy_drops(const std::string& listing) { return ("\n" + listing).find("\n-P FORWARD DROP\n") != std::string::npos; }
+
+Status remove_forwarding(const Prefix& network) {
+  const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));
+  for (const ForwardChain& chain : TRY(parse_forward_chains(chains))) TRY(clean_chain(chain));
+  return clean_legacy(network);
+}
 
 Result<bool> ensure_forwarding(const Prefix& network) {
   const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));

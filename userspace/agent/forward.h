@@ -48,4 +48,7 @@ bool legacy_policy_drops(const std::string& listing);
 // Makes every chain that refuses let the network through; true if a rule had to be added.
 Result<bool> ensure_forwarding(const Prefix& network);
 
+// Takes the rules for `network` out of every chain again; success when there is none.
+Status remove_forwarding(const Prefix& network);
+
 }  // namespace merino

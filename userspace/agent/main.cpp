@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/cleanup.h"
 #include "agent/install_cni.h"
 #include "agent/options.h"
 #include "agent/version.h"
@@ -61,7 +62,8 @@ int main(int argc, char** argv) {
     return 0;
   }
   open_log(line->options.log_level);
-  const auto ended = merino::run_agent(line->options);
+  const bool cleanup = line->command == merino::Command::cleanup;
+  const auto ended = cleanup ? merino::run_cleanup(line->options) : merino::run_agent(line->options);
   if (!ended) spdlog::error("{}", ended.error().message());
   return ended ? 0 : 1;
 }

@@ -53,7 +53,7 @@ Result<bool> Masquerade::ensure(const MasqueradeRules& rules) {
 Result<bool> Masquerade::ensure_absent() {
   if (TRY(list_table()).empty()) return false;
   TRY(run_nft(NftFormat::text, "delete table ip merino", "remove nftables table ip merino"));
-  spdlog::info("nftables table ip merino removed: --ip-masq is off, pod traffic is not masqueraded");
+  spdlog::info("nftables table ip merino removed: pod traffic is not masqueraded by merino");
   return true;
 }
 

@@ -204,6 +204,8 @@ std::vector<Flag> make_flags() {
       {"vmodule", value, "", "without effect, for flanneld's command lines", accept_without_effect},
       {"log_backtrace_at", value, ":0", "without effect, for flanneld's command lines", accept_without_effect},
       {"v", value, "0", "verbosity; 1 and above is --log-level=debug", apply_verbosity},
+      {"cleanup", boolean, "false", "take everything of merino's off this node, whose merinod must have ended, and exit",
+       command(Command::cleanup), FlagOrigin::merino},
       {"version", boolean, "false", "print the version and exit", command(Command::version)},
       {"help", boolean, "false", "print this text and exit", command(Command::help)},
       {"h", boolean, "false", "the same", command(Command::help)},

@@ -48,7 +48,7 @@ struct AgentOptions {
   std::string log_level = "info";
 };
 
-enum class Command { run, help, version };
+enum class Command { run, cleanup, help, version };
 
 struct CommandLine {
   Command command = Command::run;

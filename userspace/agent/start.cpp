@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "agent/steps.h"
+#include "agent/takeover.h"
 #include "base/file.h"
 #include "cluster/directory_store.h"
 #include "cluster/remote_store.h"
@@ -16,10 +17,13 @@ namespace merino {
 
 namespace {
 
-// The MAC that peers know, so that a restart changes nothing for them: the device's, else the one that was published last.
+// The MAC that peers know, so that neither a restart nor a takeover changes anything for them: the device's, flanneld's device's, else the
+// one that was published last.
 Result<MacAddress> previous_mac(const Node& node, const std::optional<LeaseAttributes>& published, Netlink& netlink, LeaseStore& store) {
   const auto device = TRY(netlink.link_by_name(kDeviceName));
   if (device && device->kind == "vxlan" && device->mac.is_unicast()) return device->mac;
+  const auto flannel = TRY(flannel_device(netlink, node.conf.vxlan.vni));
+  if (flannel && flannel->mac.is_unicast()) return flannel->mac;
   if (published && published->vxlan) return published->vxlan->vtep_mac;
   const LeaseSet leases = TRY(store.list());
   for (const Lease& lease : leases.leases) {

@@ -19,9 +19,13 @@ void add_steps(Reconciler& reconciler, Site& site) {
   // Peers before links: a program that is attached must know whom to believe.
   add("peers", 0, {"programs", "lease"}, keep_peers);
   add("links", cause::kNetwork, {"programs", "device", "uplink"}, keep_links);
-  add("route", cause::kNetwork, {"device"}, keep_route);
+  // Pods of flannel's bridge are served before its device goes.
+  add("adoption", cause::kNetwork, {"programs", "peers"}, keep_adopted);
+  add("takeover", cause::kNetwork, {"device", "sysctls", "peers", "links"}, take_over_device);
+  add("route", cause::kNetwork, {"device", "takeover"}, keep_route);
   add("rules", cause::kRules, {"lease"}, keep_rules);
   add("forward", cause::kRules, {}, keep_forward);
+  add("flannel-rules", cause::kRules, {"takeover", "rules", "forward"}, take_over_rules);
   add("pods", cause::kNetwork, {"programs"}, keep_pods);
   // From here on the CNI plugin attaches pods.
   add("subnet-file", 0, {"uplink", "lease", "device", "sysctls", "programs", "peers", "links", "route", "rules", "forward"},

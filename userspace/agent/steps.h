@@ -2,6 +2,7 @@
 // that something had to be changed. Every change is one line in the log.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "agent/masquerade.h"
 #include "agent/node.h"
 #include "base/result.h"
+#include "datapath/pod_table.h"
 #include "netlink/netlink.h"
 
 namespace merino {
@@ -19,7 +21,10 @@ struct Site {
   LeaseStore& store;
   Netlink& netlink;
   Masquerade masquerade{};
-  std::vector<RejectedLease> ignored_leases{};  // by select_peers, as of the last keep_peers()
+  std::vector<RejectedLease> ignored_leases{};       // by select_peers, as of the last keep_peers()
+  std::optional<std::vector<Attachment>> adopted{};  // pods that another plugin attached; nullopt as long as nobody has looked
+  int device_takeovers = 0;                          // how often flanneld's device, and its rules, had to make way
+  int rules_takeovers = 0;
   bool modprobe_tried = false;
   bool announced = false;  // the store has been told that the network is up
 };
@@ -41,6 +46,11 @@ Result<bool> keep_sysctls(Site& site);  // what forwarding needs
 Result<bool> keep_route(Site& site);    // the network's one route
 Result<bool> keep_rules(Site& site);    // masquerade
 Result<bool> keep_forward(Site& site);  // accept rules where FORWARD drops
+// takeover.cpp
+Result<bool> take_over_device(Site& site);  // flanneld's device makes way for merino0
+Result<bool> take_over_rules(Site& site);   // flanneld's rules go, when merino's stand
+// steps_adopt.cpp
+Result<bool> keep_adopted(Site& site);  // map entry and program of each pod that another plugin attached, as far as it is proven
 // steps_datapath.cpp
 Result<bool> keep_programs(Site& site);  // loaded with this node's configuration, and pinned
 Result<bool> keep_peers(Site& site);     // the maps of peers

@@ -88,11 +88,17 @@ bool has_entry(const std::vector<Attachment>& pods, const PodEntry& entry) {
 }
 
 // An entry that no record has: its pod went while maps or records were out of reach.
-Result<bool> remove_orphans(const std::vector<Attachment>& pods) {
+Result<bool> remove_orphans(const std::vector<Attachment>& pods, const std::vector<Link>& links) {
   bool changed = false;
   for (const PodEntry& entry : TRY(read_pods())) {
     if (has_entry(pods, entry)) continue;
-    TRY(remove_pod_entry(entry.address));
+    Attachment orphan;
+    orphan.addresses = {Prefix(entry.address, address_bits(entry.address.family()))};
+    orphan.host_ifindex = entry.host_ifindex;
+    // The program first: it would drop everything that a pod without an entry sends.
+    const auto link = std::find_if(links.begin(), links.end(), [&](const Link& each) { return each.index == entry.host_ifindex; });
+    if (link != links.end()) orphan.host_ifname = link->name;
+    TRY(link != links.end() ? release_pod(orphan) : remove_pod_entry(entry.address));
     spdlog::info("pods: entry of {} removed, no attachment has it", entry.address.to_string());
     changed = true;
   }
@@ -158,7 +164,11 @@ Result<bool> keep_pods(Site& site) {
     if (!kept) problems.push_back(fmt::format("{} of container {}: {}", pod.ifname, pod.container_id, kept.error().message()));
   }
   // A record that cannot be read may be the one that an entry belongs to.
-  if (list.broken.empty()) changed |= TRY(remove_orphans(list.attachments));
+  if (list.broken.empty() && site.adopted) {
+    std::vector<Attachment> known = list.attachments;
+    known.insert(known.end(), site.adopted->begin(), site.adopted->end());
+    changed |= TRY(remove_orphans(known, links));
+  }
   if (problems.empty()) return changed;
   return fail(ErrorKind::invalid, "{}", fmt::join(problems, "; "));
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "agent/steps.h"
+#include "agent/takeover.h"
 #include "netlink/sysctl.h"
 
 namespace merino {
@@ -47,7 +48,10 @@ Result<bool> keep_addresses(Site& site) {
 
 Result<bool> keep_device(Site& site) {
   Node& node = site.node;
-  const VxlanSpec spec{kDeviceName, node.conf.vxlan.port, node.vtep_mac, tunnel_mtu(node)};
+  VxlanSpec spec{kDeviceName, node.conf.vxlan.port, node.vtep_mac, tunnel_mtu(node)};
+  // It has the port until everything else is in place.
+  const auto flannel = TRY(flannel_device(site.netlink, node.conf.vxlan.vni));
+  if (flannel && flannel->is_up()) spec.activation = Activation::later;
   const Netlink::VxlanResult device = TRY(site.netlink.ensure_vxlan(spec));
   bool changed = device.changed || device.index != node.device_index;
   node.device_index = device.index;

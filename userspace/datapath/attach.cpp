@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "base/fd.h"
 #include "base/file.h"
@@ -137,6 +139,24 @@ Result<bool> attach_clsact(Program program, const AttachPoint& point, const Pinn
   return true;
 }
 
+Status detach_clsact(const AttachPoint& point) {
+  if (kernel_has_tcx() || point.ifindex == 0 || clsact_program_id(point) == 0) return ok();
+  const bpf_tc_hook hook = tc_hook(point);
+  const bpf_tc_opts opts = tc_opts();
+  const int error = bpf_tc_detach(&hook, &opts);
+  if (error == 0 || error == -ENOENT || error == -ENODEV) return ok();
+  return fail_errno(-error, "detach from interface {}", point.ifindex);
+}
+
+// The paths of all pinned links.
+Result<std::vector<std::string>> link_pins() {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(pins::kLinks, error)) paths.push_back(entry.path());
+  if (error && error != std::errc::no_such_file_or_directory) return fail_errno(error.value(), "list {}", pins::kLinks);
+  return paths;
+}
+
 }  // namespace
 
 std::string pod_link_name(const std::string& host_ifname) {
@@ -159,12 +179,25 @@ Result<bool> is_attached(Program program, const AttachPoint& point) {
 
 Status detach(const AttachPoint& point) {
   TRY(remove_file(pins::link(point.link_name)));
-  if (kernel_has_tcx() || point.ifindex == 0 || clsact_program_id(point) == 0) return ok();
-  const bpf_tc_hook hook = tc_hook(point);
-  const bpf_tc_opts opts = tc_opts();
-  const int error = bpf_tc_detach(&hook, &opts);
-  if (error == 0 || error == -ENOENT || error == -ENODEV) return ok();
-  return fail_errno(-error, "detach from interface {}", point.ifindex);
+  return detach_clsact(point);
+}
+
+Status remove_dead_links() {
+  if (!kernel_has_tcx()) return ok();
+  for (const std::string& path : TRY(link_pins())) {
+    const LinkState link = TRY(open_link(path));
+    if (link.fd && link.ifindex == 0) TRY(remove_file(path));
+  }
+  return ok();
+}
+
+Status detach_all(const std::vector<unsigned>& ifindexes) {
+  for (const std::string& path : TRY(link_pins())) TRY(remove_file(path));
+  for (const unsigned ifindex : ifindexes) {
+    TRY(detach_clsact({"", ifindex, Direction::ingress}));
+    TRY(detach_clsact({"", ifindex, Direction::egress}));
+  }
+  return ok();
 }
 
 }  // namespace merino

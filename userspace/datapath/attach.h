@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "datapath/programs.h"
@@ -28,5 +29,11 @@ Result<bool> is_attached(Program program, const AttachPoint& point);
 
 // Detaches and unpins; success when nothing is there (also when the interface or bpffs is gone).
 Status detach(const AttachPoint& point);
+
+// Unpins links whose interface is gone.
+Status remove_dead_links();
+
+// Detaches merino's programs from everything: all pinned links, and below clsact those of the given interfaces.
+Status detach_all(const std::vector<unsigned>& ifindexes);
 
 }  // namespace merino

@@ -34,14 +34,14 @@ AttachPoint attach_point(const Attachment& attachment) {
   return {.link_name = pod_link_name(attachment.host_ifname), .ifindex = attachment.host_ifindex, .direction = Direction::ingress};
 }
 
-}  // namespace
+Status check_attachable(const Attachment& attachment) {
+  if (attachment.host_ifindex != 0 && !attachment.addresses.empty()) return ok();
+  return fail(ErrorKind::invalid, "the attachment of container {} has no interface or no address", attachment.container_id);
+}
 
-Result<bool> ensure_pod(const Attachment& attachment) {
-  if (attachment.host_ifindex == 0 || attachment.addresses.empty()) {
-    return fail(ErrorKind::invalid, "the attachment of container {} has no interface or no address", attachment.container_id);
-  }
-  bool changed = TRY(attach(Program::from_pod, attach_point(attachment)));
+Result<bool> ensure_entries(const Attachment& attachment) {
   auto pods = TRY(PodMap::open("pods"));
+  bool changed = false;
   for (const Prefix& address : attachment.addresses) {
     const merino_pod want = value_of(attachment, address.family());
     merino_pod have{};
@@ -52,19 +52,44 @@ Result<bool> ensure_pod(const Attachment& attachment) {
   return changed;
 }
 
-Status remove_pod(const Attachment& attachment) {
-  if (auto pods = PodMap::open("pods"); pods) {
-    for (const Prefix& address : attachment.addresses) {
-      merino_pod have{};
-      if (!TRY(pods->lookup(key_of(address.address()), have))) continue;
-      // The address may have been given to another pod meanwhile.
-      if (attachment.host_ifindex != 0 && have.ifindex != attachment.host_ifindex) continue;
-      TRY(pods->remove(key_of(address.address())));
-    }
-  } else if (pods.error().kind != ErrorKind::not_found) {
-    return tl::unexpected(pods.error());
+Status remove_entries(const Attachment& attachment) {
+  auto pods = PodMap::open("pods");
+  if (!pods && pods.error().kind == ErrorKind::not_found) return ok();
+  if (!pods) return tl::unexpected(pods.error());
+  for (const Prefix& address : attachment.addresses) {
+    merino_pod have{};
+    if (!TRY(pods->lookup(key_of(address.address()), have))) continue;
+    // The address may have been given to another pod meanwhile.
+    if (attachment.host_ifindex != 0 && have.ifindex != attachment.host_ifindex) continue;
+    TRY(pods->remove(key_of(address.address())));
   }
+  return ok();
+}
+
+}  // namespace
+
+Result<bool> ensure_pod(const Attachment& attachment) {
+  TRY(check_attachable(attachment));
+  bool changed = TRY(attach(Program::from_pod, attach_point(attachment)));
+  changed |= TRY(ensure_entries(attachment));
+  return changed;
+}
+
+Status remove_pod(const Attachment& attachment) {
+  TRY(remove_entries(attachment));
   return detach(attach_point(attachment));
+}
+
+Result<bool> adopt_pod(const Attachment& attachment) {
+  TRY(check_attachable(attachment));
+  bool changed = TRY(ensure_entries(attachment));
+  changed |= TRY(attach(Program::from_pod, attach_point(attachment)));
+  return changed;
+}
+
+Status release_pod(const Attachment& attachment) {
+  TRY(detach(attach_point(attachment)));
+  return remove_entries(attachment);
 }
 
 Result<std::vector<PodEntry>> read_pods() {

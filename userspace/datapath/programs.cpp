@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <string_view>
@@ -213,6 +214,13 @@ Status ensure_bpffs() {
   TRY(make_directories(pins::kRoot, 0700));
   TRY(make_directories(pins::kPrograms, 0700));
   return make_directories(pins::kLinks, 0700);
+}
+
+Status remove_pins() {
+  std::error_code error;
+  std::filesystem::remove_all(pins::kRoot, error);
+  if (error) return fail_errno(error.value(), "remove {}", pins::kRoot);
+  return ok();
 }
 
 Result<std::optional<merino_config>> loaded_config() {

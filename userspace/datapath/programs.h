@@ -32,4 +32,7 @@ Result<bool> kernel_has_conntrack_lookup();
 // not touch links: call the attach functions afterwards. A pinned map of a newer ABI is `unsupported`.
 Status load_programs(merino_config config);
 
+// Removes every pin of merino's, links too; success when there is none. What is attached by a link is detached thereby.
+Status remove_pins();
+
 }  // namespace merino

@@ -40,6 +40,8 @@ Link parse_link(const ifinfomsg& header, const Attributes& attributes) {
   link.flags = header.ifi_flags;
   link.peer_index = attributes.get<uint32_t>(IFLA_LINK);
   link.master_index = attributes.get<uint32_t>(IFLA_MASTER);
+  if (attributes.has(IFLA_LINK_NETNSID)) link.peer_netns = attributes.get<int32_t>(IFLA_LINK_NETNSID);
+  link.qdisc = attributes.text(IFLA_QDISC);
   link.ethernet = header.ifi_type == ARPHRD_ETHER;
   return link;
 }
@@ -92,6 +94,22 @@ Result<std::optional<Link>> Netlink::link_by_index(unsigned index) {
 Status Netlink::set_link_up(unsigned index) {
   Request request = change_link(index, IFF_UP, IFF_UP);
   return exchange(socket_.get(), request, fmt::format("set interface {} up", index));
+}
+
+Status Netlink::set_link_down(unsigned index) {
+  Request request = change_link(index, 0, IFF_UP);
+  return exchange(socket_.get(), request, fmt::format("set interface {} down", index));
+}
+
+Result<unsigned> Netlink::create_bridge(const std::string& name) {
+  TRY(check_link_name(name));
+  Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, link_header(0));
+  request.put(IFLA_IFNAME, name);
+  request.nest(IFLA_LINKINFO, [&] { request.put(IFLA_INFO_KIND, std::string("bridge")); });
+  TRY(exchange(socket_.get(), request, fmt::format("make bridge {}", name)));
+  const auto link = TRY(find_link(socket_.get(), name, 0));
+  if (!link) return fail(ErrorKind::unavailable, "make bridge {}: it was deleted at once by somebody else", name);
+  return link->index;
 }
 
 Status Netlink::set_link_mtu(unsigned index, int mtu) {

@@ -32,6 +32,8 @@ struct Link {
   unsigned flags = 0;       // IFF_*
   unsigned peer_index = 0;  // IFLA_LINK: the veth's other end, a VLAN's parent
   unsigned master_index = 0;
+  std::optional<int> peer_netns;  // the namespace's number in this one, when peer_index is in another
+  std::string qdisc;
   bool ethernet = false;  // ARPHRD_ETHER
 
   [[nodiscard]] bool is_up() const;        // IFF_UP
@@ -56,11 +58,20 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+// later: a device that is made stays down, and may share its port with another one until it is set up; one that is up stays up.
+enum class Activation { now, later };
+
 struct VxlanSpec {
   std::string name;
   uint16_t port = 0;  // host order
   MacAddress mac;
   int mtu = 0;
+  Activation activation = Activation::now;
+};
+
+struct VethEnd {
+  Link link;
+  std::vector<Prefix> addresses;
 };
 
 struct VethSpec {
@@ -87,10 +98,10 @@ class Netlink {
   // nullopt: no such interface. An alternative name is found too, and the Link then carries the real one.
   Result<std::optional<Link>> link_by_name(const std::string& name);
   Result<std::optional<Link>> link_by_index(unsigned index);
-  // The external-mode (collect metadata), NOARP VXLAN device with this port, MAC and MTU, and up. A device of that name which is
-  // something else, or has another port or mode, is deleted and made anew; another MAC or MTU is set in place.
-  // exists (with the remedy) when another VXLAN device, named in the text, holds the UDP port: then nothing was changed; or when a process
-  // holds it, which shows only when the device is set up: a device that was made for that is deleted again.
+  // The external-mode (collect metadata), NOARP VXLAN device with this port, MAC and MTU, and up unless that is for later. A device of that
+  // name which is something else, or has another port or mode, is deleted and made anew; another MAC or MTU is set in place. exists (with
+  // the remedy) when another VXLAN device, named in the text, holds the UDP port: then nothing was changed; or when a process holds it,
+  // which shows only when the device is set up: a device that was made for that is deleted again.
   struct VxlanResult {
     unsigned index;
     bool changed;
@@ -99,7 +110,12 @@ class Netlink {
   // Makes a veth pair whose pod side is born in the namespace behind `netns_fd` with its final name and MAC; both down. exists if a
   // name is taken (the text says which and where).
   Status create_veth(const VethSpec& spec, int netns_fd);
+  // The end of a veth that is in another namespace. nullopt: it is no such veth, or gone.
+  Result<std::optional<VethEnd>> veth_peer(const Link& host_side);
+  // Made as `ip link add NAME type bridge` does; its index.
+  Result<unsigned> create_bridge(const std::string& name);
   Status set_link_up(unsigned index);
+  Status set_link_down(unsigned index);
   Status set_link_mtu(unsigned index, int mtu);
   Status delete_link(unsigned index);  // gone already: success
 

@@ -1,4 +1,7 @@
+#include <linux/if_addr.h>
 #include <linux/veth.h>
+
+#include <cerrno>
 
 #include "netlink/link_message.h"
 
@@ -23,7 +26,48 @@ tl::unexpected<Error> name_taken(Netlink& netlink, const VethSpec& spec) {
                      "take another name or delete it in the pod");
 }
 
+Result<std::optional<Link>> link_in(nl_sock* socket, int netns, unsigned index) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(index);
+  Request request(RTM_GETLINK, 0, header);
+  request.put(IFLA_TARGET_NETNSID, int32_t{netns}).put(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
+  std::optional<Link> found;
+  const auto asked = exchange(
+      socket, request, fmt::format("look up interface {} of network namespace {}", index, netns),
+      [&](const nlmsghdr& message) { found = parse_link(family_header<ifinfomsg>(message), Attributes(message, sizeof(ifinfomsg))); });
+  // EINVAL: the namespace is gone.
+  if (!asked && asked.error().sys_errno != ENODEV && asked.error().sys_errno != EINVAL) return tl::unexpected(asked.error());
+  return found;
+}
+
+Result<std::vector<Prefix>> addresses_in(nl_sock* socket, int netns, unsigned index) {
+  ifaddrmsg header{};
+  header.ifa_index = index;
+  Request request(RTM_GETADDR, NLM_F_DUMP, header);
+  request.put(IFA_TARGET_NETNSID, int32_t{netns});
+  const std::string what = fmt::format("list addresses of interface {} of network namespace {}", index, netns);
+  return dump<Prefix>(socket, request, what, [&](const nlmsghdr& message) -> std::optional<Prefix> {
+    const auto& found = family_header<ifaddrmsg>(message);
+    const Attributes attributes(message, sizeof(ifaddrmsg));
+    // A kernel that does not obey the filter would speak of this namespace.
+    const bool asked_for = found.ifa_index == index && attributes.get<int32_t>(IFA_TARGET_NETNSID, -1) == netns;
+    if (!asked_for || (found.ifa_family != AF_INET && found.ifa_family != AF_INET6)) return std::nullopt;
+    const Family family = found.ifa_family == AF_INET ? Family::v4 : Family::v6;
+    auto address = attributes.address(IFA_LOCAL, family);
+    if (!address) address = attributes.address(IFA_ADDRESS, family);
+    if (!address) return std::nullopt;
+    return Prefix(*address, found.ifa_prefixlen);
+  });
+}
+
 }  // namespace
+
+Result<std::optional<VethEnd>> Netlink::veth_peer(const Link& host_side) {
+  if (host_side.kind != "veth" || !host_side.peer_netns || host_side.peer_index == 0) return std::nullopt;
+  const auto link = TRY(link_in(socket_.get(), *host_side.peer_netns, host_side.peer_index));
+  if (!link || link->kind != "veth") return std::nullopt;
+  return VethEnd{*link, TRY(addresses_in(socket_.get(), *host_side.peer_netns, host_side.peer_index))};
+}
 
 Status Netlink::create_veth(const VethSpec& spec, int netns_fd) {
   TRY(check_link_name(spec.host_name));

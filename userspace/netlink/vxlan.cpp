@@ -109,10 +109,10 @@ bool stop_link_local(nl_sock* socket, const Link& link) {
 // Brings MAC, MTU and flags of an existing device to the spec; true if something differed.
 Result<bool> correct_device(nl_sock* socket, const VxlanDevice& device, const VxlanSpec& spec) {
   const Link& link = device.link;
-  constexpr unsigned kFlags = IFF_UP | IFF_NOARP;
+  const unsigned flags = spec.activation == Activation::now ? IFF_UP | IFF_NOARP : IFF_NOARP;
   const bool stopped = device.makes_link_local && stop_link_local(socket, link);
-  if ((link.flags & kFlags) == kFlags && link.mac == spec.mac && link.mtu == spec.mtu) return stopped;
-  Request request = change_link(link.index, kFlags, kFlags);
+  if ((link.flags & flags) == flags && link.mac == spec.mac && link.mtu == spec.mtu) return stopped;
+  Request request = change_link(link.index, flags, flags);
   if (link.mac != spec.mac) request.put(IFLA_ADDRESS, spec.mac);
   if (link.mtu != spec.mtu) request.put(IFLA_MTU, spec.mtu);
   TRY(explain_port(socket, spec, exchange(socket, request, fmt::format("configure VXLAN device {} and set it up", spec.name))));
@@ -132,7 +132,8 @@ Result<Netlink::VxlanResult> Netlink::ensure_vxlan(const VxlanSpec& spec) {
 
   // Asked before anything is touched: a device that works is not given up for one that cannot be had, and trying again and again
   // makes no events.
-  if (const auto holder = TRY(port_holder(socket, spec)); holder && holder->link.is_up()) return port_taken(spec, holder);
+  const auto holder = spec.activation == Activation::now ? TRY(port_holder(socket, spec)) : std::nullopt;
+  if (holder && holder->link.is_up()) return port_taken(spec, holder);
   if (device) TRY(delete_link(device->link.index));
   TRY(explain_port(socket, spec, create_device(socket, spec)));
   device = TRY(find_device(socket, spec.name));

@@ -13,7 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kCniPath = MERINO_PLUGIN_DIR ":/usr/lib/cni:/opt/cni/bin";
+// The first is the machine's own.
+constexpr const char* kCniPath = "/run/cni/bin:" MERINO_PLUGIN_DIR ":/usr/lib/cni:/opt/cni/bin";
 
 // libcni, buildOneConfig and injectRuntimeConfig: name and version of the list; of the runtime's arguments those that the plugin declares.
 json plugin_conf(const json& list, const json& plugin, const json& runtime_config, const json& previous_result) {
@@ -28,6 +29,22 @@ json plugin_conf(const json& list, const json& plugin, const json& runtime_confi
   if (!arguments.empty()) conf["runtimeConfig"] = arguments;
   if (!previous_result.is_null()) conf["prevResult"] = previous_result;
   return conf;
+}
+
+std::string cache_path(const std::string& network, const CniAttachment& attachment) {
+  return fmt::format("/var/lib/cni/results/{}-{}-{}", network, attachment.container_id, attachment.ifname);
+}
+
+// libcni, cacheAdd.
+std::string cache_entry(const std::string& network, const CniAttachment& attachment, const std::string& result) {
+  const json entry = {{"kind", "cniCacheV1"},
+                      {"containerId", attachment.container_id},
+                      {"config", ""},
+                      {"ifName", attachment.ifname},
+                      {"networkName", network},
+                      {"capabilityArgs", json::parse(attachment.runtime_config)},
+                      {"result", json::parse(result)}};
+  return entry.dump();
 }
 
 json parse(const std::string& text) { return text.empty() ? json() : json::parse(text); }
@@ -60,6 +77,8 @@ CniResult CniNetwork::add(const CniAttachment& attachment) {
   result.address = ips.at(0).at("address").get<std::string>();
   result.address.resize(result.address.find('/'));
   result.gateway = ips.at(0).value("gateway", "");
+  const std::string network = json::parse(conflist_).at("name").get<std::string>();
+  where_.write(cache_path(network, attachment), cache_entry(network, attachment, result.json));
   return result;
 }
 
@@ -68,6 +87,7 @@ void CniNetwork::del(const CniAttachment& attachment, const std::string& result)
     const Output output = call("DEL", i, attachment, result);
     if (!output.ok()) throw Failure(fmt::format("{}: CNI DEL of {}: {}{}", where_.name(), attachment.container_id, output.out, output.err));
   }
+  where_.must("rm -f " + cache_path(json::parse(conflist_).at("name").get<std::string>(), attachment));
 }
 
 void CniNetwork::check(const CniAttachment& attachment, const std::string& result) {

@@ -24,7 +24,8 @@ class CniNetwork {
  public:
   CniNetwork(const Place& where, std::string conflist) : where_(where), conflist_(std::move(conflist)) {}
 
-  // ADD through the chain, each plugin's result passed on as prevResult. A Failure with the plugin's error object.
+  // ADD through the chain, each plugin's result passed on as prevResult; the last one is cached as libcni does. A Failure with the plugin's
+  // error object.
   CniResult add(const CniAttachment& attachment);
   // DEL in reverse order; `result` is that of ADD ("" if it is not known).
   void del(const CniAttachment& attachment, const std::string& result);

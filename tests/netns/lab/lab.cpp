@@ -84,15 +84,20 @@ Machine& Lab::add_host(const std::string& name, Segment segment) {
 }
 
 void Lab::wait_ready() {
-  for (const auto& node : nodes_) node->wait_ready();
+  for (const auto& node : nodes_) {
+    if (node->was_started()) node->wait_ready();
+  }
   for (const auto& stock : stock_nodes_) {
-    for (const auto& node : nodes_) stock->add_peer({node->subnet(), node->address(), node->vtep_mac()});
+    for (const auto& node : nodes_) {
+      if (node->was_started()) stock->add_peer({node->subnet(), node->address(), node->vtep_mac()});
+    }
     for (const auto& other : stock_nodes_) {
       if (other != stock) stock->add_peer(other->as_peer());
     }
   }
   const size_t others = nodes_.size() + stock_nodes_.size() - 1;
   for (const auto& node : nodes_) {
+    if (!node->was_started()) continue;
     if (!eventually([&] { return node->peer_count() >= others; })) {
       throw Failure(fmt::format("{} knows {} of {} other nodes", node->name(), node->peer_count(), others));
     }

@@ -36,7 +36,7 @@ class Lab {
   // A plain host, which knows nothing of the pod network.
   Machine& add_host(const std::string& name, Segment segment = Segment::lan0);
 
-  // Until every merino node is ready and knows every other node, and the stock nodes know all merino nodes.
+  // Until every merino node whose agent was started is ready and knows every other node, and the stock nodes know all of those.
   void wait_ready();
 
   // The underlay itself: bridges and routes.

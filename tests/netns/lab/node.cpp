@@ -32,7 +32,7 @@ void Node::set_up(const NodeOptions& options) {
   flags_ = options.flags;
   if (!options.store.empty()) store_ = options.store;
   must("sysctl -qw net.ipv4.ip_forward=0; " + options.before_start);
-  start_agent();
+  if (options.agent == AgentStart::now) start_agent();
 }
 
 void Node::start_agent() {

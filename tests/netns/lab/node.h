@@ -8,11 +8,15 @@
 
 namespace merino::lab {
 
+// later: by start_agent().
+enum class AgentStart { now, later };
+
 struct NodeOptions {
   std::string net_conf{R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}})"};
   std::string flags{"--ip-masq"};
   std::string before_start{};  // a shell command
   std::string store{};         // flags of the lease store; empty: the lab's directory
+  AgentStart agent = AgentStart::now;
 };
 
 class Node : public Machine {
@@ -26,6 +30,7 @@ class Node : public Machine {
   void wait_ready();
   [[nodiscard]] int http_status(const std::string& path) const;
   [[nodiscard]] Process& agent() { return agent_; }
+  [[nodiscard]] bool was_started() const { return agent_.pid() > 0; }
 
   // From subnet.env: "10.244.98.0" and "10.244.98.1" of a /24.
   [[nodiscard]] std::string subnet() const;

@@ -1,0 +1,90 @@
+#include "moving_node.h"
+
+#include <fmt/core.h>
+
+#include <csignal>
+
+#include "lab/matrix.h"
+
+namespace merino::lab {
+namespace {
+
+constexpr int kPort = 7600;
+
+void install(const Machine& machine, const std::string& program) {
+  machine.must(fmt::format("mkdir -p /run/cni/bin && cp {} /run/cni/bin/.new && mv /run/cni/bin/.new /run/cni/bin/flannel", program));
+}
+
+}  // namespace
+
+LiveTraffic::LiveTraffic(const Pod& from, const Pod& to)
+    : name_(from.name() + " to " + to.name()),
+      server_(to, kPort),
+      ping_(from.start("exec ping -n -q -i 0.001 " + to.address())),
+      tcp_(start_traffic(from, fmt::format("tcp --until-signal 1 --interval-us 1000 --payload 1000 --to {}:{}", to.address(), kPort))) {}
+
+void LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost) {
+  EXPECT_TRUE(ping_.running()) << ping_.log();
+  EXPECT_TRUE(tcp_.running()) << tcp_.log();
+  ping_.signal(SIGINT);
+  tcp_.signal(SIGTERM);
+  ping_.wait();
+  tcp_.wait();
+  const PingResult pings = ping_result(ping_.log());
+  const TrafficResult tcp = traffic_result(tcp_);
+  fmt::print("{}, {}: {} of {} pings at 1 ms lost; TCP {} bytes, {}, {} retransmits\n", event, name_, pings.sent - pings.received,
+             pings.sent, tcp.sent, tcp.ok ? "whole" : "damaged", tcp.retransmits);
+  EXPECT_LT(pings.sent - pings.received, most_lost) << pings.text;
+  EXPECT_GT(pings.received, 100U) << pings.text;
+  EXPECT_TRUE(tcp.ok) << tcp.line;
+}
+
+Moving::Moving(FlannelRules rules)
+    : node_(lab_.add_node("a", {.agent = AgentStart::later})),
+      peer_(lab_.add_node("b")),
+      stock_(lab_.add_stock_node("stock")),
+      flanneld_(node_, kSubnet, 1500, rules) {
+  flanneld_.announce(lab_.lease_dir());
+  lab_.wait_ready();
+  start_flanneld();
+  stock_.add_peer(flanneld_.as_peer());
+  install_flannel_plugin();
+}
+
+void Moving::install_flannel_plugin() const { install(node_, FLANNEL_PLUGIN); }
+void Moving::install_merino_plugin() const { install(node_, MERINO_PLUGIN); }
+
+void Moving::start_flanneld() {
+  flanneld_.start();
+  flanneld_.add_peer(stock_.as_peer());
+  flanneld_.add_peer({peer_.subnet(), peer_.address(), peer_.vtep_mac()});
+}
+
+void Moving::start_merinod() {
+  node_.start_agent();
+  node_.wait_ready();
+}
+
+void Moving::stop_merinod() {
+  node_.agent().signal(SIGTERM);
+  EXPECT_EQ(node_.agent().wait(), 0);
+}
+
+Output Moving::cleanup() const { return node_.run(MERINOD " --cleanup"); }
+
+void Moving::expect_full_matrix(const std::vector<const Pod*>& pods) const {
+  const MatrixOptions options{1450, 1'000'000};
+  for (const Pod* to : pods) {
+    for (const Pod* from : pods) {
+      if (from == to) continue;
+      SCOPED_TRACE(from->name() + " to " + to->name());
+      expect_matrix(*from, *to, to->address(), options);
+    }
+    SCOPED_TRACE("the node to " + to->name());
+    expect_matrix(node_, *to, to->address(), options);
+  }
+}
+
+size_t Moving::pods_in_map() const { return count_entries(node_.outside_path(MERINO_PIN_ROOT "/pods")); }
+
+}  // namespace merino::lab

@@ -1,0 +1,224 @@
+#include "agent/takeover.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "agent/nft.h"
+#include "agent/steps.h"
+#include "base/file.h"
+#include "base/process.h"
+
+namespace merino {
+
+namespace {
+
+using nlohmann::json;
+
+// So often flanneld's things are removed again before merinod stops contending with whoever makes them.
+constexpr int kPatience = 3;
+
+struct LegacyChain {
+  const char* table;
+  const char* parent;
+  const char* name;
+  const char* comment;
+};
+constexpr std::array<LegacyChain, 2> kLegacyChains = {
+    {{"nat", "POSTROUTING", "FLANNEL-POSTRTG", "flanneld masq"}, {"filter", "FORWARD", "FLANNEL-FWD", "flanneld forward"}}};
+
+std::string text_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+Result<std::vector<json>> objects(const std::string& text, const char* kind) {
+  const json document = json::parse(text, nullptr, false);
+  if (!document.is_object() || !document.contains("nftables") || !document["nftables"].is_array()) {
+    return fail(ErrorKind::decode, "nftables gave no JSON listing");
+  }
+  std::vector<json> out;
+  for (const json& element : document["nftables"]) {
+    if (element.is_object() && element.contains(kind) && element[kind].is_object()) out.push_back(element[kind]);
+  }
+  return out;
+}
+
+const LegacyChain* known_chain(const std::string& name) {
+  const auto* found =
+      std::find_if(kLegacyChains.begin(), kLegacyChains.end(), [&](const LegacyChain& chain) { return name == chain.name; });
+  return found == kLegacyChains.end() ? nullptr : found;
+}
+
+Result<FlannelRules> find_flannel_rules() {
+  const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));
+  const std::string tables = TRY(run_nft(NftFormat::json, "list tables", "list the nftables tables"));
+  return FlannelRules{TRY(parse_flannel_chains(chains)), TRY(parse_flannel_tables(tables))};
+}
+
+// The chain with everything that leads to it, in one transaction.
+Status remove_chain(const FlannelChain& chain) {
+  const LegacyChain* known = known_chain(chain.name);
+  const std::string table = fmt::format("{} {}", chain.family, chain.table);
+  const std::string parent = fmt::format("{} {}", table, known->parent);
+  const std::string purpose = fmt::format("remove flannel's nftables chain {} {}", table, chain.name);
+  const json list = {{"chain", {{"family", chain.family}, {"table", chain.table}, {"name", known->parent}}}};
+  const json request = {{"nftables", json::array({{{"list", list}}})}};
+  const std::string listing = TRY(run_nft(NftFormat::json, request.dump(), purpose));
+  std::string commands;
+  for (const uint64_t handle : TRY(parse_jumps(listing, chain.name))) commands += fmt::format("delete rule {} handle {}\n", parent, handle);
+  commands += fmt::format("flush chain {0} {1}\ndelete chain {0} {1}\n", table, chain.name);
+  TRY(run_nft(NftFormat::text, commands, purpose));
+  spdlog::info("flannel's nftables chain {} {} removed", table, chain.name);
+  return ok();
+}
+
+Result<bool> remove_from_nftables() {
+  const FlannelRules rules = TRY(find_flannel_rules());
+  for (const auto& chain : rules.chains) TRY(remove_chain(chain));
+  for (const std::string& table : rules.tables) {
+    TRY(run_nft(NftFormat::text, "delete table " + table, "remove flannel's nftables table " + table));
+    spdlog::info("flannel's nftables table {} removed", table);
+  }
+  return !rules.chains.empty() || !rules.tables.empty();
+}
+
+Result<bool> run_legacy(const std::string& program, std::vector<std::string> arguments) {
+  ProcessRequest request;
+  request.argv = {program, "-w", "5"};
+  request.argv.insert(request.argv.end(), arguments.begin(), arguments.end());
+  request.timeout = std::chrono::seconds(10);
+  const auto output = run_process(request);
+  // Who has no such command has no rules of it either, or cannot be helped here.
+  if (!output && output.error().kind == ErrorKind::not_found) return false;
+  if (!output) return tl::unexpected(output.error());
+  return output->succeeded();
+}
+
+Result<bool> remove_legacy_chain(const std::string& program, const LegacyChain& chain) {
+  const std::vector<std::string> table = {"-t", chain.table};
+  const auto with = [&](std::vector<std::string> rest) {
+    rest.insert(rest.begin(), table.begin(), table.end());
+    return rest;
+  };
+  if (!TRY(run_legacy(program, with({"-S", chain.name})))) return false;
+  constexpr int kMostCopies = 16;
+  for (int i = 0; i < kMostCopies; ++i) {
+    const bool with_comment =
+        TRY(run_legacy(program, with({"-D", chain.parent, "-m", "comment", "--comment", chain.comment, "-j", chain.name})));
+    if (!with_comment && !TRY(run_legacy(program, with({"-D", chain.parent, "-j", chain.name})))) break;
+  }
+  TRY(run_legacy(program, with({"-F", chain.name})));
+  if (!TRY(run_legacy(program, with({"-X", chain.name})))) {
+    return with_remedy(fail(ErrorKind::system, "{}: flannel's chain {} in table {} cannot be removed", program, chain.name, chain.table),
+                       fmt::format("remove the rules that jump to it: {} -t {} -S", program, chain.table));
+  }
+  spdlog::info("{}: flannel's chain {} removed", program, chain.name);
+  return true;
+}
+
+// Asked only where the kernel has the table: the command would make it.
+Result<bool> remove_from_legacy(const std::string& program, const std::string& tables_path) {
+  const auto tables = read_file(tables_path);
+  if (!tables) return false;
+  bool changed = false;
+  for (const LegacyChain& chain : kLegacyChains) {
+    if (("\n" + *tables).find(fmt::format("\n{}\n", chain.table)) == std::string::npos) continue;
+    changed |= TRY(remove_legacy_chain(program, chain));
+  }
+  return changed;
+}
+
+tl::unexpected<Error> contended(const std::string& what) {
+  return with_remedy(fail(ErrorKind::exists, "{} came back {} times: flanneld runs beside merinod", what, kPatience),
+                     "stop flanneld (kubectl -n kube-flannel delete daemonset kube-flannel-ds, or systemctl disable --now flanneld), then "
+                     "restart merinod");
+}
+
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+std::string flannel_device_name(uint32_t vni) { return fmt::format("flannel.{}", vni); }
+
+Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni) {
+  const std::string name = flannel_device_name(vni);
+  auto link = TRY(netlink.link_by_name(name));
+  if (!link || link->kind != "vxlan" || link->name != name) return std::nullopt;
+  return link;
+}
+
+Result<std::vector<FlannelChain>> parse_flannel_chains(const std::string& nft_json) {
+  std::vector<FlannelChain> chains;
+  for (const json& object : TRY(objects(nft_json, "chain"))) {
+    FlannelChain chain{text_of(object, "family"), text_of(object, "table"), text_of(object, "name")};
+    const LegacyChain* known = known_chain(chain.name);
+    const bool ip = chain.family == "ip" || chain.family == "ip6";
+    if (ip && known != nullptr && chain.table == known->table) chains.push_back(std::move(chain));
+  }
+  return chains;
+}
+
+Result<std::vector<std::string>> parse_flannel_tables(const std::string& nft_json) {
+  std::vector<std::string> tables;
+  for (const json& object : TRY(objects(nft_json, "table"))) {
+    const std::string table = text_of(object, "family") + " " + text_of(object, "name");
+    if (table == "ip flannel-ipv4" || table == "ip6 flannel-ipv6") tables.push_back(table);
+  }
+  return tables;
+}
+
+Result<std::vector<uint64_t>> parse_jumps(const std::string& nft_json, const std::string& target) {
+  std::vector<uint64_t> handles;
+  for (const json& rule : TRY(objects(nft_json, "rule"))) {
+    if (!rule.contains("handle") || !rule["handle"].is_number_unsigned()) continue;
+    for (const json& expression : rule.value("expr", json::array())) {
+      const bool jumps = expression.is_object() && expression.contains("jump") && text_of(expression["jump"], "target") == target;
+      if (jumps) handles.push_back(rule["handle"].get<uint64_t>());
+    }
+  }
+  return handles;
+}
+
+Result<bool> remove_flannel_rules() {
+  bool changed = TRY(remove_from_nftables());
+  changed |= TRY(remove_from_legacy("iptables-legacy", "/proc/net/ip_tables_names"));
+  changed |= TRY(remove_from_legacy("ip6tables-legacy", "/proc/net/ip6_tables_names"));
+  return changed;
+}
+
+// Everything is ready but the UDP port: the kernel gives it to one of the two devices at a time.
+Result<bool> take_over_device(Site& site) {
+  const auto flannel = TRY(flannel_device(site.netlink, site.node.conf.vxlan.vni));
+  if (!flannel) return false;
+  if (site.device_takeovers > kPatience) return contended("flannel's device " + flannel->name);
+  const auto start = std::chrono::steady_clock::now();
+  TRY(site.netlink.set_link_down(flannel->index));
+  TRY(keep_device(site));
+  TRY(keep_route(site));
+  const double took = milliseconds_since(start);
+  TRY(site.netlink.delete_link(flannel->index));
+  ++site.device_takeovers;
+  spdlog::info("{} taken over by {} within {:.1f} ms, and removed with its routes, neighbours and forwarding entries", flannel->name,
+               kDeviceName, took);
+  return true;
+}
+
+Result<bool> take_over_rules(Site& site) {
+  if (site.rules_takeovers > kPatience) {
+    const FlannelRules rules = TRY(find_flannel_rules());
+    if (rules.chains.empty() && rules.tables.empty()) return false;
+    return contended("flannel's rules");
+  }
+  if (!TRY(remove_flannel_rules())) return false;
+  ++site.rules_takeovers;
+  return true;
+}
+
+}  // namespace merino
