@@ -41,7 +41,7 @@ TEST(CachedResult, IsRead) {
 }
 
 TEST(CachedResult, NonsenseIsAnError) {
-  for (const std::string text :
+  for (const std::string& text :
        {std::string("no JSON"), std::string("[]"), std::string("null"), std::string("{}"), replaced(kCached, "cniCacheV1", "cniCacheV9"),
         replaced(kCached, R"("ips":[)", R"("ips":5,"x":[)"), replaced(kCached, "10.244.98.2/24", "10.244.98.2/99"),
         replaced(kCached, R"("sandbox")", R"("box")"), replaced(kCached, R"("name":"cni0")", R"("name":7)")}) {
