@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "cluster/base64.h"
 
 namespace merino {
 
@@ -22,10 +23,6 @@ using JsonSink = std::function<Status(JsonPart part, std::string_view path, std:
 Status walk_json(const std::string& text, const JsonSink& sink);
 
 std::string quote_json(const std::string& text);
-
-std::string encode_base64(std::string_view bytes);
-// The standard alphabet with padding, nothing else; decode error.
-Result<std::string> decode_base64(std::string_view text);
 
 // A whole number of 64 bits; decode error that names `path`.
 Result<int64_t> decode_int64(std::string_view path, std::string_view text);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "cluster/base64.h"
 #include "cluster/kube_credentials.h"
 #include "cluster/printable.h"
 
@@ -66,28 +67,6 @@ class Kubeconfig {
 
 YAML::Node member(const YAML::Node& map, const char* key) { return map.IsMap() ? map[key] : YAML::Node(YAML::NodeType::Undefined); }
 
-// Padding may be missing; white space, which YAML's long lines have, is passed over. nullopt: not base64.
-std::optional<std::string> decode_base64(const std::string& text) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  bool padded = false;
-  for (const char c : text) {
-    if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
-    const size_t digit = kDigits.find(c);
-    padded = padded || c == '=';
-    if (padded && c == '=') continue;
-    if (padded || digit == std::string_view::npos) return std::nullopt;
-    bits = (bits << 6U) | static_cast<uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out += static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
-  }
-  return out;
-}
-
 // clusters: [{name: x, cluster: {...}}], the one of that name.
 Result<YAML::Node> Kubeconfig::named(const YAML::Node& root, const char* list, const char* inner, const std::string& name) const {
   const YAML::Node entries = member(root, list);
@@ -130,13 +109,14 @@ Result<Kubeconfig::Text> Kubeconfig::file(const YAML::Node& map, const std::stri
 }
 
 Result<Kubeconfig::Text> Kubeconfig::data(const YAML::Node& map, const std::string& where, const char* key) const {
-  const auto encoded = TRY(text(map, where, key));
+  auto encoded = TRY(text(map, where, key));
   if (!encoded) return std::nullopt;
+  std::erase_if(*encoded, [](char c) { return c == ' ' || c == '\n'; });  // of YAML's long lines
   auto decoded = decode_base64(*encoded);
   if (!decoded || decoded->find("-----BEGIN") == std::string::npos) {
     return with_remedy(fail(ErrorKind::decode, "{}: {}.{} must be PEM text in base64", path_, where, key), "make it by `base64 -w0 FILE`");
   }
-  return decoded;
+  return *decoded;
 }
 
 template <size_t kCount>
