@@ -70,6 +70,10 @@ Result<bool> keep_lease(Site& site) {
     wanted.attributes = lease_attributes(node);
     node.lease = TRY(site.store.renew(wanted));
     spdlog::info("lease of {} renewed: {}", node.lease.subnet.to_string(), reason);
+    if (node.lease.subnet != wanted.subnet) {
+      spdlog::warn("this node's subnet was {}, is {}: pods with addresses of the old one are not reached any more",
+                   wanted.subnet.to_string(), node.lease.subnet.to_string());
+    }
     node.leases = TRY(site.store.list());
   }
   if (const Lease* own = own_lease(node)) node.lease = *own;

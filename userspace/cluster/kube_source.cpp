@@ -43,6 +43,7 @@ class KubeSource : public LeaseSource {
 
   Result<std::string> own_name(KubeClient& client);
   Result<KubeNode> own_node();
+  Result<Prefix> own_subnet(const KubeNode& node);
   Status set_condition(const KubeNode& node, const std::string& name);
   Result<Lease> publish(const KubeNode& node, const Prefix& subnet, const LeaseAttributes& attributes);
   LeaseSet make_set(const NodeLeases& nodes, const std::string& own);
@@ -103,28 +104,35 @@ Result<Lease> KubeSource::publish(const KubeNode& node, const Prefix& subnet, co
   return Lease{.subnet = subnet, .attributes = attributes, .expires = kNeverExpires};
 }
 
-Result<Lease> KubeSource::acquire(const NetConf& conf, const LeaseRequest& request) {
-  const KubeNode node = TRY(own_node());
+// The podCIDR, if the configuration has room for it.
+Result<Prefix> KubeSource::own_subnet(const KubeNode& node) {
   const Prefix subnet = TRY(read_pod_cidr(node));
-  if (!conf.network.contains(subnet)) {
-    return with_remedy(
-        fail(ErrorKind::invalid, "subnet \"{}\" specified in the flannel net config doesn't contain \"{}\" PodCIDR of the \"{}\" node",
-             conf.network.to_string(), subnet.to_string(), printable(node.name)),
-        "make Network in net-conf.json and kube-controller-manager's --cluster-cidr the same; a podCIDR changes only when the node is "
-        "deleted and registered anew");
+  const auto network = shared().network;
+  if (!network || network->contains(subnet)) return subnet;
+  return with_remedy(
+      fail(ErrorKind::invalid, "subnet \"{}\" specified in the flannel net config doesn't contain \"{}\" PodCIDR of the \"{}\" node",
+           network->to_string(), subnet.to_string(), printable(node.name)),
+      "make Network in net-conf.json and kube-controller-manager's --cluster-cidr the same; a podCIDR changes only when the node is "
+      "deleted and registered anew");
+}
+
+Result<Lease> KubeSource::acquire(const NetConf& conf, const LeaseRequest& request) {
+  {
+    const std::lock_guard lock(mutex_);
+    shared_.network = conf.network;
   }
+  const KubeNode node = TRY(own_node());
+  const Prefix subnet = TRY(own_subnet(node));
   return publish(node, subnet, request.attributes);
 }
 
+// A Node that was deleted and registered anew may have another podCIDR: that is the lease then. Kubernetes has evicted the pods of the old
+// one.
 Result<Lease> KubeSource::renew(const Lease& lease) {
   const KubeNode node = TRY(own_node());
-  const Prefix subnet = TRY(read_pod_cidr(node));
-  if (subnet != lease.subnet) {
-    return with_remedy(fail(ErrorKind::exists, "podCIDR of node \"{}\" is {} now, and was {}: the node was deleted and registered anew",
-                            printable(node.name), subnet.to_string(), lease.subnet.to_string()),
-                       "restart merinod to take it over, then the pods that have addresses of the old one");
-  }
-  if (const std::string conflict = shared().conflict; !conflict.empty()) {
+  const Prefix subnet = TRY(own_subnet(node));
+  const std::string conflict = shared().conflict;
+  if (!conflict.empty() && subnet == lease.subnet) {
     return with_remedy(fail(ErrorKind::exists, "node \"{}\": {}", printable(node.name), conflict),
                        "delete one of the two nodes and let it register anew: it gets another podCIDR");
   }

@@ -51,7 +51,7 @@ class LeaseStore {
   virtual Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) = 0;
 
   // Extends the lease by kLeaseTtl and writes the attributes if they differ. A lease that somebody deleted is taken again (same subnet);
-  // exists if another node holds the subnet meanwhile.
+  // exists if another node holds the subnet meanwhile. Where others give out the subnets (Kubernetes), the node may have another one now.
   virtual Result<Lease> renew(const Lease& lease) = 0;
 
   // The node's network is up: Kubernetes' condition NetworkUnavailable becomes False. Nothing to do elsewhere.
