@@ -79,6 +79,14 @@ Outcome<std::string> add_delegated(const Environment& environment, const Network
   return call_plugin(call_of("ADD", environment, delegate), environment.path);
 }
 
+Outcome<std::string> add_own(const Environment& environment, const NetworkConf& conf) {
+  std::string result = format_result(TRY(add(environment, conf)), conf.version);
+  if (const auto delegate = rendered(conf, Code::try_again_later)) {
+    (void)write_delegate_file(conf.data_dir, environment.container_id, delegate->text);
+  }
+  return result;
+}
+
 Outcome<void> status_delegated(const Environment& environment, const NetworkConf& conf) {
   const DelegateConf delegate = TRY(rendered(conf, Code::not_available));
   if (delegate.type == "bridge") return status(environment, TRY(bridge_conf(environment, conf, delegate, Command::status)));

@@ -13,7 +13,10 @@ namespace merino::cni {
 // ADD. A delegate of type bridge is merino itself; any other is executed, found in CNI_PATH. Keeps the delegate's configuration in a file
 // as flannel's plugin does. Gives the result as it is printed.
 Outcome<std::string> add_delegated(const Environment& environment, const NetworkConf& conf);
-// STATUS of the same.
+// ADD of a configuration of another type. The same file is kept as far as that can be done: on a node that goes back to flannel, its plugin
+// frees the pod's address by it.
+Outcome<std::string> add_own(const Environment& environment, const NetworkConf& conf);
+// STATUS of a configuration of type "flannel".
 Outcome<void> status_delegated(const Environment& environment, const NetworkConf& conf);
 
 // What was kept for this container in this network; nullopt: nothing, nothing readable, or another network's.

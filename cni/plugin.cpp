@@ -37,8 +37,7 @@ Outcome<std::string> dispatch(Command command, const Environment& environment, c
   }
   switch (command) {
     case Command::add:
-      if (conf.type == ConfType::flannel) return add_delegated(environment, conf);
-      return format_result(TRY(add(environment, conf)), conf.version);
+      return conf.type == ConfType::flannel ? add_delegated(environment, conf) : add_own(environment, conf);
     case Command::del:
       return without_text(del(environment, conf));
     case Command::check:
