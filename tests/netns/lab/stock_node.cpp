@@ -11,6 +11,11 @@ void StockNode::set_up(int uplink_mtu) {
   flanneld_->start();
 }
 
+void StockNode::make_device_anew() {
+  must("ip link del flannel.1");
+  flanneld_->start();
+}
+
 void StockNode::explain() const {
   const Output output =
       run("ip -br addr; ip route; ip neigh show dev flannel.1; bridge fdb show dev flannel.1; nstat -az 2>/dev/null | grep -i -e InHdr -e "

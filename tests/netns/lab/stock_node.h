@@ -15,6 +15,8 @@ class StockNode : public Machine {
 
   // Device, rules, subnet.env. `uplink_mtu` is that of eth0.
   void set_up(int uplink_mtu);
+  // As after its deletion and a restart of flanneld, with the MAC that it keeps; without peers.
+  void make_device_anew();
   // Writes flannel's lease into the directory.
   void announce(const std::string& lease_dir) const { flanneld_->announce(lease_dir); }
   void add_peer(const StockPeer& peer) const { flanneld_->add_peer(peer); }
