@@ -109,7 +109,7 @@ Result<std::optional<Link>> gateway_bridge(Netlink& netlink, const IpAddress& ga
 Result<bool> keep_adopted(Site& site) {
   const FileLock lock = TRY(attachments_lock());
   const auto bridge = TRY(gateway_bridge(site.netlink, gateway_address(site.node)));
-  bool changed = bridge ? TRY(keep_bridge_answering(*bridge)) : false;
+  bool changed = false;
   const std::vector<Link> links = TRY(site.netlink.links());
   std::vector<Attachment> pods = TRY(provable_pods(site, links, bridge ? &*bridge : nullptr));
   for (const Attachment& before : site.adopted.value_or(std::vector<Attachment>{})) {
@@ -127,6 +127,7 @@ Result<bool> keep_adopted(Site& site) {
   }
   TRY(remove_dead_links());
   site.adopted = std::move(pods);
+  if (bridge) changed |= TRY(keep_bridge_answering(*bridge));
   return changed;
 }
 
