@@ -71,6 +71,25 @@ TEST_F(Return, PodsOfBothKindsGoOnUnderFlannel) {
   EXPECT_EQ(node_.must("ip -o link | grep -c ' mr' || true"), "0\n");
 }
 
+// The stack followed it, then merino carried it, then the stack has it again; kube-proxy drops what conntrack takes for invalid.
+TEST_F(Return, AConnectionLivesThereAndBack) {
+  const Pod& old = add_pod("old");
+  const Pod& on_peer = peer_.add_pod("peer1");
+  node_.must("iptables-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP");
+  LiveTraffic connection(old, on_peer);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  start_merinod();
+  ASSERT_TRUE(eventually([&] { return pods_in_map() == 1; }));
+  const Counters before = node_.counters();
+  // More than any window that conntrack may have seen.
+  ASSERT_TRUE(eventually([&] { return (node_.counters() - before)[MERINO_ENCAP] > 1000; }, std::chrono::seconds(30)));
+  stop_merinod();
+  ASSERT_TRUE(cleanup().ok());
+  start_flanneld();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  connection.expect_alive("there and back", kMostLost);
+}
+
 // A node that never had a bridge: the gateway's address would go with merino0.
 TEST_F(Return, PodsOfANodeWithoutABridge) {
   start_merinod();
