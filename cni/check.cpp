@@ -124,7 +124,7 @@ Outcome<void> check(const Environment& environment, const NetworkConf& conf) {
   const auto kept = TRY(kept_delegate(conf, environment.container_id));
   if (!kept) return Checker(environment, conf).run();
   const NetworkConf effective = with_ipam_of(*kept, conf, environment);
-  if (TRY(find_attachment(conf, environment.attachment()))) {
+  if (attached_by_merino(conf, environment.attachment())) {
     return Checker(environment, conf.type == ConfType::flannel ? effective : conf).run();
   }
   auto checked = check_foreign(environment, *kept, conf);

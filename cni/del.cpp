@@ -57,23 +57,12 @@ Status remove_dead_entries() {
   return ok();
 }
 
-// Did merino attach it? By its record, or, where records were cleaned up, by the interface. What cannot be found out is for tear_down() to
-// report.
-bool is_own(const NetworkConf& conf, const AttachmentId& id) {
-  const auto record = find_attachment(conf, id);
-  if (!record || *record) return true;
-  auto netlink = Netlink::open();
-  if (!netlink) return true;
-  const auto link = netlink->link_by_name(host_ifname(id));
-  return !link || *link;
-}
-
 }  // namespace
 
 Outcome<void> del(const Environment& environment, const NetworkConf& conf) {
   const AttachmentId id = environment.attachment();
   const auto kept = TRY(kept_delegate(conf, id.container_id));
-  const bool own = !kept || is_own(conf, id);
+  const bool own = !kept || attached_by_merino(conf, id);
   // merino's own type says itself which ipam it has.
   const bool by_kept = kept && (!own || conf.type == ConfType::flannel);
   const NetworkConf effective = by_kept ? with_ipam_of(*kept, conf, environment) : conf;

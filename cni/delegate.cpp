@@ -127,8 +127,9 @@ NetworkConf with_ipam_of(const DelegateConf& delegate, NetworkConf conf, const E
 
 Outcome<void> delete_foreign(const Environment& environment, const DelegateConf& delegate) {
   if (find_plugin(kRole, delegate.type, environment.path)) {
-    TRY(call_plugin(call_of("DEL", environment, delegate), environment.path));
-    return {};
+    const auto done = call_plugin(call_of("DEL", environment, delegate), environment.path);
+    if (done) return {};
+    if (delegate.type != "bridge") return tl::unexpected(done.error());
   }
   const std::optional<Fd> netns = TRY(pod_namespace(environment.netns));
   if (!netns) return {};

@@ -27,8 +27,9 @@ Status forget_delegate(const NetworkConf& conf, const std::string& container_id)
 // `conf` with the ipam section that the pod was attached with.
 NetworkConf with_ipam_of(const DelegateConf& delegate, NetworkConf conf, const Environment& environment);
 
-// DEL and CHECK of a pod that another plugin attached, by executing it with what was kept. DEL without the plugin removes the pod's
-// interface here; the address remains for the caller. CHECK without it is not_available.
+// DEL and CHECK of a pod that another plugin attached, by executing it with what was kept. Where there is no such plugin, or it is the
+// bridge plugin and fails (a version of it that is too old), DEL removes the pod's interface here; the address remains for the caller.
+// CHECK without the plugin is not_available.
 Outcome<void> delete_foreign(const Environment& environment, const DelegateConf& delegate);
 Outcome<void> check_foreign(const Environment& environment, const DelegateConf& delegate, const NetworkConf& conf);
 

@@ -135,6 +135,15 @@ Result<std::optional<Attachment>> find_attachment(const NetworkConf& conf, const
   return std::move(record.attachment);
 }
 
+bool attached_by_merino(const NetworkConf& conf, const AttachmentId& id) {
+  const auto record = find_attachment(conf, id);
+  if (!record || *record) return true;
+  auto netlink = Netlink::open();
+  if (!netlink) return true;
+  const auto link = netlink->link_by_name(host_ifname(id));
+  return !link || *link;
+}
+
 Outcome<void> tear_down(const NetworkConf& conf, Ipam& ipam, const AttachmentId& id, const std::string& netns) {
   FirstFailure failure;
   // A record that cannot be read is no reason to keep the rest: leave_host() reports it.
