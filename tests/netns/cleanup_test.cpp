@@ -116,7 +116,6 @@ TEST_F(Return, PodsOfANodeWithoutABridge) {
 }
 
 TEST_F(Return, NothingIsLeftOfANodeWithoutPods) {
-  const std::string before = node_.must("ip -br link; ip -br addr show eth0; sysctl -a 2>/dev/null | grep -c merino || true");
   start_merinod();
   stop_merinod();
   ASSERT_TRUE(cleanup().ok());

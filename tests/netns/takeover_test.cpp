@@ -34,7 +34,6 @@ TEST_F(Takeover, IsHardlyNoticed) {
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   to_peer.expect_alive("takeover", kMostLost);
   from_stock.expect_alive("takeover", kMostLost);
-  fmt::print("{}", node_.must("true"));
 
   EXPECT_EQ(node_.vtep_mac(), flanneld_.vtep_mac());
   EXPECT_EQ(node_.read(lab_.lease_dir() + "/subnets/10.244.50.0-24"), lease);
