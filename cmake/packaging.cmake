@@ -36,8 +36,9 @@ set(CPACK_PACKAGE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/package)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# iptables: the rules of kube-proxy and Docker may be in the legacy tables. modprobe: conntrack.
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "iptables, kmod")
+# iptables: the rules of kube-proxy and Docker may be in the legacy tables. modprobe: nf_conntrack. conntrack: what --cleanup makes the kernel
+# forget.
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "conntrack, iptables, kmod")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "containernetworking-plugins")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(debian ${CMAKE_CURRENT_SOURCE_DIR}/deploy/debian)
