@@ -80,11 +80,11 @@ Result<Node> start_node(const AgentOptions& options, Netlink& netlink, LeaseStor
   if (hints.public_ip) node.options.public_ip = hints.public_ip;
   node.uplink = TRY(find_uplink(node.options, netlink));
   TRY(check_mtu(node));
-  spdlog::info("uplink is {} (index {}, MTU {}), endpoint {}, public address {}", node.uplink.name, node.uplink.index, node.uplink.mtu,
-               node.uplink.address.to_string(), node.uplink.public_ip.to_string());
   node.vtep_mac = TRY(previous_mac(node, hints.published, netlink, store));
   const auto previous = previous_subnet(options.subnet_file);
   node.lease = TRY(store.acquire(node.conf, {lease_attributes(node), previous}));
+  spdlog::info("uplink is {} (index {}, MTU {}), endpoint {}, public address {}", node.uplink.name, node.uplink.index, node.uplink.mtu,
+               node.uplink.address.to_string(), node.uplink.public_ip.to_string());
   spdlog::info("lease of {} in {} ({}), VTEP MAC {}", node.lease.subnet.to_string(), node.conf.network.to_string(),
                previous == node.lease.subnet ? "as before" : "new", node.vtep_mac.to_string());
   return node;
