@@ -90,7 +90,7 @@ class KeyValueReader {
 };
 
 Status read_seconds(std::string_view path, std::string_view text, std::chrono::seconds& seconds) {
-  constexpr int64_t kLongest = int64_t{1} << 33U;  // etcd's longest TTL is 9,000,000,000
+  constexpr int64_t kLongest = 10L * 365 * 86400;  // what is longer is cut, so that it can be added to any time
   seconds = std::chrono::seconds(std::clamp<int64_t>(TRY(decode_int64(path, text)), -1, kLongest));
   return ok();
 }
@@ -99,8 +99,11 @@ Status read_seconds(std::string_view path, std::string_view text, std::chrono::s
 
 std::string end_of_prefix(std::string prefix) {
   while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
-  if (prefix.empty()) return std::string(1, '\0');  // etcd's word for "to the end"
-  prefix.back() = static_cast<char>(static_cast<uint8_t>(prefix.back()) + 1);
+  if (prefix.empty()) {
+    prefix.assign(1, '\0');  // etcd's word for "to the end"
+  } else {
+    prefix.back() = static_cast<char>(static_cast<uint8_t>(prefix.back()) + 1);
+  }
   return prefix;
 }
 

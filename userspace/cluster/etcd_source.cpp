@@ -188,19 +188,17 @@ Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Prefix&
     put.lease = held.id;
     lease.expires = expiry_of(held);
   }
-  if (!is_reservation || before.value != put.value) {
-    const auto txn = writer_.put_if(put, before.mod_revision);
-    if (!txn && txn.error().kind == ErrorKind::not_found) {  // somebody has revoked the etcd lease
-      remember(EtcdLease{});
-      return std::nullopt;
-    }
-    if (!txn) return tl::unexpected(txn.error());
-    // The answer to the same request may have been lost on its way.
-    const bool is_there = txn->found.size() == 1 && txn->found[0].value == put.value && txn->found[0].lease == put.lease;
-    if (!txn->succeeded && !is_there) {
-      leases.update(subnet, txn->found);
-      return std::nullopt;
-    }
+  const auto txn = writer_.put_if(put, before.mod_revision);
+  if (!txn && txn.error().kind == ErrorKind::not_found) {  // somebody has revoked the etcd lease
+    remember(EtcdLease{});
+    return std::nullopt;
+  }
+  if (!txn) return tl::unexpected(txn.error());
+  // The answer to the same request may have been lost on its way.
+  const bool is_there = txn->found.size() == 1 && txn->found[0].value == put.value && txn->found[0].lease == put.lease;
+  if (!txn->succeeded && !is_there) {
+    leases.update(subnet, txn->found);
+    return std::nullopt;
   }
   own_ = lease;
   if (before.lease != 0 && before.lease != put.lease) {
