@@ -51,14 +51,15 @@ struct merino_peer_key {
 };
 
 struct merino_peer {
-	struct merino_addr underlay; /* the node's tunnel endpoint */
-	__u8 vtep_mac[MERINO_ETH_ALEN];
-	__u8 kind; /* enum merino_peer_kind */
+	struct merino_addr underlay;	/* the node's tunnel endpoint; DIRECT: the next hop on the uplink's segment */
+	__u8 vtep_mac[MERINO_ETH_ALEN]; /* DIRECT: that neighbour's MAC; all zero as long as it is not known */
+	__u8 kind;			/* enum merino_peer_kind */
 	__u8 reserved;
 };
 
 enum merino_peer_kind {
 	MERINO_PEER_VXLAN = 1,
+	MERINO_PEER_DIRECT = 2, /* on the uplink's own segment, without a tunnel */
 };
 
 /* nodes: every peer's tunnel endpoint, by address: who may send tunnel packets at all, and whose tunnel port pods must not reach. */
@@ -93,11 +94,12 @@ struct merino_config {
 	__u32 uplink_ifindex;
 	__u32 device_ifindex; /* merino0 */
 	__u32 vni;
-	__u32 pod_mtu; /* the largest IP packet that may be encapsulated */
-	__be16 tunnel_port;
+	__u32 pod_mtu;	    /* the largest IP packet that may be encapsulated */
+	__be16 tunnel_port; /* 0: no tunnel packet is taken */
 	__u8 vtep_mac[MERINO_ETH_ALEN];
 	__u8 fast_path; /* 0: everything goes through the stack, only from_host encapsulates */
-	__u8 reserved[11];
+	__u8 direct;	/* 1: there may be DIRECT peers, whose packets are looked for on the uplink */
+	__u8 reserved[10];
 	__u64 program_id; /* which build's programs these are; another build's are replaced */
 };
 
@@ -119,6 +121,9 @@ struct merino_counter {
 	X(TUNNEL, FAST, "decapsulated by the VXLAN driver (a GRO aggregate), delivered to a pod", "")                              \
 	X(HOST_ENCAP, FAST, "routed by the stack, encapsulated and sent to the destination's node", "")                            \
 	X(HOST_DRIVER, STACK, "routed by the stack, encapsulated by the VXLAN driver: it was encapsulated before", "")             \
+	X(DIRECT, FAST, "from a pod, sent without a tunnel to the destination's node", "")                                         \
+	X(DIRECT_IN, FAST, "from the wire without a tunnel, delivered to a pod", "")                                               \
+	X(HOST_DIRECT, FAST, "routed by the stack, sent without a tunnel to the destination's node", "")                           \
 	X(ARP_REPLY, FAST, "a pod asked for its gateway's MAC address and was answered", "")                                       \
 	X(NOT_IP, STACK, "neither IPv4 nor an ARP question that is answered here, or VLAN-tagged", "")                              \
 	X(NOT_FOR_US, STACK, "the frame is not addressed to this interface (broadcast, multicast, another MAC)", "")               \
@@ -135,6 +140,8 @@ struct merino_counter {
 	X(MTU, STACK, "larger than the network's MTU: the stack answers with fragmentation needed", "the pod's MTU is wrong")      \
 	X(ECN, STACK, "the underlay marked congestion: the stack carries the mark inward", "")                                     \
 	X(AGGREGATE, STACK, "a GRO aggregate: the VXLAN driver decapsulates it, from_tunnel delivers it", "")                      \
+	X(PLAIN, STACK, "on the uplink without a tunnel, to the pod network, from no node of this segment", "")                    \
+	X(NEIGHBOUR, STACK, "a node of this segment whose MAC address is not known yet", "does it answer ARP? ip neigh")            \
 	X(HELPER, STACK, "a kernel helper refused: already encapsulated, or out of memory", "")                                    \
 	X(SPOOFED, DROP, "the source is not the pod's own address or MAC", "the pod forges, or has an address CNI did not give")   \
 	X(SPOOFED_ARP, DROP, "an ARP packet that claims an address the pod does not have", "the pod forges")                       \
@@ -143,6 +150,7 @@ struct merino_counter {
 	X(WRONG_ENDPOINT, DROP, "a tunnel packet to another address of this node than its tunnel endpoint", "compare public-ip")   \
 	X(UNKNOWN_SENDER, DROP, "a tunnel packet from a host that is no peer", "compare merinoctl peers with the sender's lease")  \
 	X(FORGED, DROP, "the inner source does not belong to the node that sent it", "two nodes claim one subnet, or forgery")     \
+	X(WRONG_NEIGHBOUR, DROP, "the source is a peer's, but another MAC address sent the frame", "ip neigh; forgery, or a bond") \
 	X(MALFORMED, DROP, "shorter than its headers say", "a broken sender or network card")                                      \
 	X(NO_PEER, DROP, "from the host to the pod network, but no node has that subnet", "merinoctl peers; is that node up?")
 

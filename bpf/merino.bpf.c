@@ -10,6 +10,7 @@
 #include "arp.h"
 #include "conntrack.h"
 #include "deliver.h"
+#include "direct.h"
 #include "lookup.h"
 #include "packet.h"
 #include "verdict.h"
@@ -51,7 +52,7 @@ static __always_inline int is_to_tunnel_port(const struct flow *flow)
 {
 	const struct merino_addr underlay = addr_from_v4(addr_v4(&merino_config.underlay_v4));
 
-	if (!flow->ports || flow->protocol != IPPROTO_UDP || flow->dport != merino_config.tunnel_port)
+	if (!merino_config.tunnel_port || !flow->ports || flow->protocol != IPPROTO_UDP || flow->dport != merino_config.tunnel_port)
 		return 0;
 	return addr_equal(&flow->dst, &underlay) || lookup_node(&flow->dst);
 }
@@ -63,8 +64,18 @@ static __always_inline enum merino_reason send_to_peer(struct __sk_buff *skb, co
 
 	if (wire_len(skb, ETH_HLEN, flow) > merino_config.pod_mtu)
 		return MERINO_MTU;
+	/* The answers could not be told from forgeries and go through the stack, so the flow must as a whole. */
+	if (is_direct(peer) && !is_neighbour_known(peer))
+		return MERINO_NEIGHBOUR;
 	if (is_translated(skb, flow))
 		return MERINO_TRANSLATED;
+	if (is_direct(peer)) {
+		ip = packet_at(skb, ETH_HLEN, sizeof(*ip));
+		if (!ip || !direct_send(peer))
+			return MERINO_HELPER;
+		decrease_ttl(ip);
+		return MERINO_DIRECT;
+	}
 	reason = vxlan_send(skb, flow, peer);
 	if (reason != GO_ON)
 		return reason;
@@ -170,7 +181,7 @@ static __always_inline enum merino_reason judge_outer(struct __sk_buff *skb, str
 	const struct udphdr *udp;
 	__u32 len;
 
-	if (is_vlan_tagged(skb) || skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
+	if (!merino_config.tunnel_port || is_vlan_tagged(skb) || skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
 		return MERINO_NOT_TUNNEL;
 	ip = packet_at(skb, ETH_HLEN, sizeof(*ip) + sizeof(*udp));
 	if (!ip || ip->version != 4 || ip->ihl != sizeof(*ip) / 4 || ip->protocol != IPPROTO_UDP ||
@@ -198,6 +209,36 @@ static __always_inline enum merino_reason judge_outer(struct __sk_buff *skb, str
 	return GO_ON;
 }
 
+/* What is not in a tunnel, on the uplink of a node that has peers on its segment. */
+static __always_inline enum merino_reason judge_direct(struct __sk_buff *skb)
+{
+	const struct merino_pod *pod;
+	struct flow flow = {};
+	enum merino_reason reason;
+
+	reason = judge_plain(skb);
+	if (reason != GO_ON)
+		return reason;
+	if (!parse_v4(skb, ETH_HLEN, &flow))
+		return MERINO_MALFORMED;
+	reason = judge_neighbour(skb, &flow);
+	if (reason != GO_ON)
+		return reason;
+	if (is_vlan_tagged(skb))
+		return MERINO_NOT_IP;
+	reason = judge_shape(&flow);
+	if (reason != GO_ON)
+		return reason;
+	if (wire_len(skb, ETH_HLEN, &flow) > merino_config.pod_mtu)
+		return MERINO_MTU;
+	pod = lookup_pod(&flow.dst);
+	if (!pod)
+		return MERINO_NOT_POD;
+	if (is_translated(skb, &flow))
+		return MERINO_TRANSLATED;
+	return deliver(skb, pod) ? MERINO_DIRECT_IN : MERINO_HELPER;
+}
+
 static __always_inline enum merino_reason judge_from_wire(struct __sk_buff *skb)
 {
 	const struct merino_pod *pod = NULL;
@@ -207,6 +248,8 @@ static __always_inline enum merino_reason judge_from_wire(struct __sk_buff *skb)
 	__u8 tos;
 
 	reason = judge_outer(skb, &underlay, &tos);
+	if (reason == MERINO_NOT_TUNNEL && merino_config.direct)
+		return judge_direct(skb);
 	if (reason != GO_ON)
 		return reason;
 	reason = judge_inner(skb, INNER_OFFSET, &underlay, &flow, &pod);
@@ -237,7 +280,7 @@ static __always_inline enum merino_reason judge_from_tunnel(struct __sk_buff *sk
 
 	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
 		return MERINO_UNKNOWN_SENDER;
-	if (key.tunnel_id != merino_config.vni)
+	if (!merino_config.tunnel_port || key.tunnel_id != merino_config.vni)
 		return MERINO_WRONG_VNI;
 	if (key.local_ipv4 != bpf_ntohl(addr_v4(&merino_config.underlay_v4)))
 		return MERINO_WRONG_ENDPOINT;
@@ -263,6 +306,8 @@ static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
 	peer = lookup_peer(&flow.dst, flow.family);
 	if (!peer)
 		return MERINO_NO_PEER;
+	if (is_direct(peer))
+		return direct_send(peer) ? MERINO_HOST_DIRECT : MERINO_HELPER;
 	reason = vxlan_send(skb, &flow, peer);
 	if (reason == GO_ON)
 		return MERINO_HOST_ENCAP;

@@ -2,7 +2,9 @@
 
 namespace merino::test {
 
-std::vector<Case> cases_of(Program program) {
+namespace {
+
+std::vector<Case> tunnel_cases(Program program) {
   switch (program) {
     case Program::from_pod:
       return from_pod_cases();
@@ -14,6 +16,14 @@ std::vector<Case> cases_of(Program program) {
       return from_host_cases();
   }
   return {};
+}
+
+}  // namespace
+
+std::vector<Case> cases_of(Program program) {
+  std::vector<Case> cases = tunnel_cases(program);
+  for (const Case& direct : direct_cases(program)) cases.push_back(direct);
+  return cases;
 }
 
 Frame ipv6_frame(const std::string& dst_mac, const std::string& src_mac) {

@@ -12,6 +12,7 @@ inline constexpr merino_reason kNothing = MERINO_REASON_COUNT;
 enum class Setting {
   plain,
   fast_path_off,
+  direct,      // there are peers on the node's own segment (LoadedPrograms::fill_direct)
   translated,  // conntrack knows the flow kTranslatedPort → kServerPort between the packet's addresses, and translates it
 };
 inline constexpr uint16_t kTranslatedPort = 41000;
@@ -29,6 +30,8 @@ std::vector<Case> from_pod_cases();
 std::vector<Case> from_wire_cases();
 std::vector<Case> from_tunnel_cases();
 std::vector<Case> from_host_cases();
+// Those of all programs with peers on the node's own segment.
+std::vector<Case> direct_cases(Program program);
 std::vector<Case> cases_of(Program program);
 
 // Frames that several tables have.

@@ -149,11 +149,26 @@ void LoadedPrograms::add_pod(const std::string& pod_address, const std::string& 
   update(programs_->maps.pods, merino_pod_key{address(pod_address)}, pod);
 }
 
+void LoadedPrograms::fill_direct() {
+  fill();
+  add_direct_peer(kSubnet2, kPeer2, kWireMac);
+  add_direct_peer(kSubnet3, kPeer3, kNoMac);
+  add_peer(kSubnet4, kPeer4, kVtep4Mac);
+}
+
 void LoadedPrograms::add_peer(const std::string& subnet, const std::string& underlay, const std::string& vtep_mac) {
+  put_peer(subnet, underlay, vtep_mac, MERINO_PEER_VXLAN);
+}
+
+void LoadedPrograms::add_direct_peer(const std::string& subnet, const std::string& next_hop, const std::string& neighbour_mac) {
+  put_peer(subnet, next_hop, neighbour_mac, MERINO_PEER_DIRECT);
+}
+
+void LoadedPrograms::put_peer(const std::string& subnet, const std::string& underlay, const std::string& mac, merino_peer_kind kind) {
   merino_peer peer{};
   peer.underlay = address(underlay);
-  to_abi(MacAddress::parse(vtep_mac).value(), peer.vtep_mac);
-  peer.kind = MERINO_PEER_VXLAN;
+  to_abi(MacAddress::parse(mac).value(), peer.vtep_mac);
+  peer.kind = static_cast<uint8_t>(kind);
   update(programs_->maps.peers, subnet_key(subnet), peer);
   add_node(underlay);
 }

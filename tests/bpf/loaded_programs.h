@@ -68,6 +68,9 @@ class LoadedPrograms {
   void add_pod(const std::string& address, const std::string& host_interface, const std::string& pod_mac, const std::string& host_mac,
                merino_delivery delivery = MERINO_DELIVER_PEER);
   void add_peer(const std::string& subnet, const std::string& underlay, const std::string& vtep_mac);
+  // As fill(), with peers on the node's own segment.
+  void fill_direct();
+  void add_direct_peer(const std::string& subnet, const std::string& next_hop, const std::string& neighbour_mac);
   void add_node(const std::string& underlay);
   void remove_peer(const std::string& subnet);
   // IPv4 prefix lengths, longest first.
@@ -95,6 +98,7 @@ class LoadedPrograms {
   [[nodiscard]] uint64_t seen() const;
 
  private:
+  void put_peer(const std::string& subnet, const std::string& underlay, const std::string& mac, merino_peer_kind kind);
   int prepare(Program program, const Metadata& metadata);
 
   merino_bpf* programs_ = nullptr;

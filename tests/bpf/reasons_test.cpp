@@ -19,10 +19,15 @@ class Reasons : public BpfTest {
     config.fast_path = 0;
     LoadedPrograms switched_off(config);
     switched_off.fill();
+    config = topology.config();
+    config.direct = 1;
+    LoadedPrograms direct(config);
+    direct.fill_direct();
     translate();
     for (const Case& c : cases_of(program)) {
       SCOPED_TRACE(c.name);
-      expect(c.setting == Setting::fast_path_off ? switched_off : programs, program, c.frame, c.metadata, c.reason);
+      LoadedPrograms& loaded = c.setting == Setting::fast_path_off ? switched_off : c.setting == Setting::direct ? direct : programs;
+      expect(loaded, program, c.frame, c.metadata, c.reason);
     }
   }
 

@@ -33,6 +33,10 @@ inline constexpr const char* kSubnet2 = "10.244.2.0/24";
 inline constexpr const char* kSubnet3 = "10.244.3.0/24";
 inline constexpr const char* kPodAtPeer2 = "10.244.2.9";
 inline constexpr const char* kPodAtPeer3 = "10.244.3.9";
+// Peers of a node that has some on its segment (LoadedPrograms::fill_direct): 2 and 3 are there, the MAC of 3 is not known; 4 is elsewhere.
+inline constexpr const char* kPeer4 = "192.168.60.4";
+inline constexpr const char* kSubnet4 = "10.244.4.0/24";
+inline constexpr const char* kPodAtPeer4 = "10.244.4.9";
 inline constexpr const char* kNoSubnet = "10.244.200.5";  // in the network, but no node has it
 inline constexpr const char* kOutside = "198.51.100.7";
 
@@ -45,6 +49,8 @@ inline constexpr const char* kWireMac = "02:00:00:00:ee:02";  // every host of t
 inline constexpr const char* kVtepMac = "02:00:00:00:cc:01";
 inline constexpr const char* kVtep2Mac = "02:00:00:00:cc:02";
 inline constexpr const char* kVtep3Mac = "02:00:00:00:cc:03";
+inline constexpr const char* kVtep4Mac = "02:00:00:00:cc:04";
+inline constexpr const char* kNoMac = "00:00:00:00:00:00";
 inline constexpr const char* kOtherMac = "02:00:00:00:dd:01";
 inline constexpr const char* kBroadcastMac = "ff:ff:ff:ff:ff:ff";
 inline constexpr const char* kMulticastMac = "01:00:5e:00:00:fb";

@@ -86,6 +86,8 @@ class Chart(unittest.TestCase):
         self.assertEqual(
             self.net_conf({'podCidr': '10.42.0.0/16', 'flannel': {'backendPort': 4789, 'vni': 4096, 'mtu': 9000, 'fastPath': False}}),
             {'Network': '10.42.0.0/16', 'Backend': {'Type': 'vxlan', 'Port': 4789, 'VNI': 4096, 'MTU': 9000, 'FastPath': False}})
+        self.assertEqual(self.net_conf({'flannel': {'directRouting': True}})['Backend'], {'Type': 'vxlan', 'DirectRouting': True})
+        self.assertEqual(self.net_conf({'flannel': {'backend': 'host-gw'}})['Backend'], {'Type': 'host-gw'})
         self.assertEqual(self.net_conf({'flannel': {'vni': 0}})['Backend'], {'Type': 'vxlan', 'VNI': 0})
 
     def test_image_and_pull_secrets(self):
@@ -129,7 +131,7 @@ class Chart(unittest.TestCase):
             'flannel_cni': {'image': {'repository': 'x', 'tag': 'y'}}, 'enableNFTables': True, 'GBP': False, 'directRouting': False}}), self.render())
 
     def test_what_merino_has_not_is_refused(self):
-        for changes in ({'flannel': {'backend': 'wireguard'}}, {'flannel': {'GBP': True}}, {'flannel': {'directRouting': True}},
+        for changes in ({'flannel': {'backend': 'wireguard'}}, {'flannel': {'GBP': True}}, {'flannel': {'directRouting': 'yes'}},
                         {'podCidrv6': 'fd00::/48'}, {'netpol': {'enabled': True}}, {'flannel': {'mtu': 100}}, {'flannel': {'vni': 1 << 24}},
                         {'podCidr': ''}, {'flannel': {'args': ['ip-masq']}}, {'flannel': {'cniBinDir': 'opt/cni/bin'}}, {'flannel': {'bakend': 'vxlan'}}):
             self.refused(changes)

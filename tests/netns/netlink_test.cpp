@@ -324,6 +324,26 @@ TEST_F(Neighbours, MissingLinkIsNotFound) {
   EXPECT_EQ(error_of(netlink().ensure_neighbour(4711, ip("10.1.0.1"), mac("02:00:00:00:00:01"))).kind, ErrorKind::not_found);
 }
 
+TEST_F(Neighbours, ListOfTheInterfacesUsableOnes) {
+  const unsigned other = make_device("d1");
+  run_ip("link set d1 up");
+  run_ip("neigh add 10.1.0.1 lladdr 02:00:00:00:00:01 dev d0 nud permanent");
+  run_ip("neigh add 10.1.0.2 lladdr 02:00:00:00:00:02 dev d0 nud stale");
+  run_ip("neigh add 10.1.0.3 dev d0 nud failed");
+  run_ip("neigh add 10.1.0.4 lladdr 02:00:00:00:00:04 dev d1 nud stale");
+  EXPECT_THAT(must(netlink().neighbours(device_index, Family::v4)),
+              testing::UnorderedElementsAre(Neighbour{ip("10.1.0.1"), mac("02:00:00:00:00:01")},
+                                            Neighbour{ip("10.1.0.2"), mac("02:00:00:00:00:02")}));
+  EXPECT_THAT(must(netlink().neighbours(other, Family::v4)), testing::ElementsAre(Neighbour{ip("10.1.0.4"), mac("02:00:00:00:00:04")}));
+}
+
+TEST_F(Neighbours, AskedForByTheKernel) {
+  must(netlink().probe_neighbour(device_index, ip("10.1.0.9")));
+  EXPECT_THAT(run_ip("neigh show 10.1.0.9 dev d0"), HasSubstr("INCOMPLETE"));
+  must(netlink().probe_neighbour(device_index, ip("10.1.0.9")));
+  EXPECT_EQ(error_of(netlink().probe_neighbour(4711, ip("10.1.0.1"))).kind, ErrorKind::not_found);
+}
+
 // --- events
 
 class Events : public NetlinkTest {
@@ -333,6 +353,17 @@ class Events : public NetlinkTest {
     return poll(&waiting, 1, 0) == 1;
   }
 };
+
+TEST_F(Events, NeighboursHaveATopicOfTheirOwn) {
+  make_device("d0");
+  run_ip("link set d0 up");
+  auto neighbours = must(NetlinkEvents::open(NetlinkTopic::neighbours));
+  EXPECT_TRUE(raises_no_event([] { run_ip("neigh replace 10.1.0.1 lladdr 02:00:00:00:00:01 dev d0 nud permanent"); }));
+  EXPECT_TRUE(must(neighbours.drain()));
+  run_ip("addr add 10.1.0.5/24 dev d0");
+  run_ip("neigh del 10.1.0.1 dev d0");
+  EXPECT_TRUE(readable(neighbours));
+}
 
 TEST_F(Events, EachKindOfChangeIsSeen) {
   make_device("d0");

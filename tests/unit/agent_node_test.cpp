@@ -67,7 +67,7 @@ TEST(Node, FastPathNeedsConntrack) {
   EXPECT_THAT(fast_path_obstacle(node), HasSubstr("nf_conntrack"));
   EXPECT_EQ(programs_config(node).fast_path, 0);
   node.conntrack = true;
-  node.conf.vxlan.fast_path = false;
+  node.conf.fast_path = false;
   EXPECT_THAT(fast_path_obstacle(node), HasSubstr("FastPath"));
   EXPECT_EQ(programs_config(node).fast_path, 0);
 }
@@ -110,6 +110,83 @@ TEST(Node, LeasesThatCannotBePeersAreNamed) {
                                    HasSubstr("10.244.5.0-24: VNI 2"), HasSubstr("10.99.0.0-24: outside the network"),
                                    HasSubstr("10.244.98.128-25: overlaps"), HasSubstr("10.244.6.0-24: an old lease of this node"),
                                    HasSubstr("10.244.7.0-24: an old lease of this node")));
+}
+
+Lease host_gw_lease(const std::string& subnet, const std::string& address) {
+  Lease lease = make_lease(subnet, address);
+  lease.attributes.backend_type = "host-gw";
+  lease.attributes.vxlan.reset();
+  return lease;
+}
+
+Node host_gw_example() {
+  Node node = example();
+  node.conf.backend = BackendType::host_gw;
+  node.uplink.public_ip = node.uplink.address;
+  node.lease = host_gw_lease("10.244.98.0/24", "192.168.88.12");
+  return node;
+}
+
+TEST(HostGw, TheUplinksMtuAndNoTunnel) {
+  const Node node = host_gw_example();
+  EXPECT_EQ(tunnel_mtu(node), 1500);
+  const merino_config config = programs_config(node);
+  EXPECT_EQ(config.pod_mtu, 1500U);
+  EXPECT_EQ(config.tunnel_port, 0);
+  EXPECT_EQ(config.direct, 1);
+  EXPECT_EQ(programs_config(example()).direct, 0);
+  EXPECT_EQ(make_status(node, {}, {}).backend, "host-gw");
+  EXPECT_EQ(make_status(node, {}, {}).port, 0);
+}
+
+TEST(HostGw, TheLeaseAsFlannelWritesIt) {
+  EXPECT_EQ(format_lease_attributes(lease_attributes(host_gw_example())),
+            R"({"PublicIP":"192.168.88.12","PublicIPv6":null,"BackendType":"host-gw"})");
+  Node alloc = host_gw_example();
+  alloc.conf.backend = BackendType::alloc;
+  EXPECT_EQ(format_lease_attributes(lease_attributes(alloc)), R"({"PublicIP":"192.168.88.12","PublicIPv6":null})");
+}
+
+TEST(HostGw, ThePublicAddressIsTheUplinks) {
+  Node node = host_gw_example();
+  EXPECT_TRUE(check_backend(node));
+  node.uplink.public_ip = ip("203.0.113.12");
+  const Status refused = check_backend(node);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), testing::AllOf(HasSubstr("203.0.113.12"), HasSubstr("eth0"), HasSubstr("--public-ip")));
+  EXPECT_TRUE(check_backend(example())) << "a tunnel works through NAT";
+}
+
+TEST(HostGw, PeersAreThoseOnTheSegment) {
+  Node node = host_gw_example();
+  node.leases.leases = {node.lease, host_gw_lease("10.244.3.0/24", "192.168.88.13"), host_gw_lease("10.244.4.0/24", "192.168.89.14"),
+                        host_gw_lease("10.244.5.0/24", "192.168.88.15"), make_lease("10.244.6.0/24", "192.168.88.16")};
+  EXPECT_THAT(direct_candidates(node), ElementsAre(ip("192.168.88.13"), ip("192.168.89.14"), ip("192.168.88.15")));
+  node.segment[ip("192.168.88.13")] = {"", mac("02:00:00:00:00:13")};
+  node.segment[ip("192.168.89.14")] = {"behind the router 192.168.88.1, not on the segment of eth0", {}};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers, ElementsAre(Peer{prefix("10.244.3.0/24"), ip("192.168.88.13"), mac("02:00:00:00:00:13"), PeerKind::direct}));
+  std::vector<std::string> reasons;
+  for (const auto& lease : selection.ignored) reasons.push_back(lease.key + ": " + lease.reason);
+  EXPECT_THAT(reasons, ElementsAre(HasSubstr("10.244.4.0-24: behind the router"), HasSubstr("10.244.5.0-24: the way to it is not known"),
+                                   HasSubstr("10.244.6.0-24: backend type \"vxlan\", this node has host-gw")));
+}
+
+TEST(DirectRouting, TheTunnelIsForThoseElsewhere) {
+  Node node = example();
+  node.leases.leases = {node.lease, make_lease("10.244.3.0/24", "192.168.88.13"), make_lease("10.244.4.0/24", "192.168.89.14")};
+  EXPECT_THAT(direct_candidates(node), IsEmpty());
+  node.conf.vxlan.direct_routing = true;
+  EXPECT_THAT(direct_candidates(node), ElementsAre(ip("192.168.88.13"), ip("192.168.89.14")));
+  node.segment[ip("192.168.88.13")] = {"", {}};
+  node.segment[ip("192.168.89.14")] = {"behind the router 192.168.88.1, not on the segment of eth0", {}};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers, ElementsAre(Peer{prefix("10.244.3.0/24"), ip("192.168.88.13"), MacAddress(), PeerKind::direct},
+                                           Peer{prefix("10.244.4.0/24"), ip("192.168.89.14"), mac("02:00:00:00:00:07"), PeerKind::vxlan}));
+  EXPECT_THAT(selection.ignored, IsEmpty());
+  EXPECT_EQ(tunnel_mtu(node), 1450) << "one MTU for all pods";
+  EXPECT_EQ(programs_config(node).direct, 1);
+  EXPECT_EQ(programs_config(node).tunnel_port, htons(8472));
 }
 
 StepState step(const std::string& name, StepCondition condition, const std::string& error) {

@@ -40,7 +40,9 @@ TEST(NetConf, defaults) {  // flannel: TestConfigDefaults
   EXPECT_EQ(conf.vxlan.vni, 1U);
   EXPECT_EQ(conf.vxlan.port, 8472);
   EXPECT_EQ(conf.vxlan.mtu, std::nullopt);
-  EXPECT_TRUE(conf.vxlan.fast_path);
+  EXPECT_FALSE(conf.vxlan.direct_routing);
+  EXPECT_FALSE(conf.has_direct_peers());
+  EXPECT_TRUE(conf.fast_path);
 }
 
 TEST(NetConf, overrides) {  // flannel: TestConfigOverrides
@@ -52,12 +54,14 @@ TEST(NetConf, overrides) {  // flannel: TestConfigOverrides
 }
 
 TEST(NetConf, backend_overrides) {
-  const NetConf conf = parse(backend_with(
-      R"("VNI": 4096, "Port": 4789, "MTU": 9000, "GBP": false, "Learning": false, "DirectRouting": false, "FastPath": false)"));
+  const NetConf conf = parse(
+      backend_with(R"("VNI": 4096, "Port": 4789, "MTU": 9000, "GBP": false, "Learning": false, "DirectRouting": true, "FastPath": false)"));
   EXPECT_EQ(conf.vxlan.vni, 4096U);
   EXPECT_EQ(conf.vxlan.port, 4789);
   EXPECT_EQ(conf.vxlan.mtu, 9000);
-  EXPECT_FALSE(conf.vxlan.fast_path);
+  EXPECT_TRUE(conf.vxlan.direct_routing);
+  EXPECT_TRUE(conf.has_direct_peers());
+  EXPECT_FALSE(conf.fast_path);
 }
 
 TEST(NetConf, the_manifest_of_flannel_is_accepted) {
@@ -241,18 +245,33 @@ TEST(NetConf, no_backend_is_flannels_udp) {
   }
 }
 
+TEST(NetConf, backends_without_a_tunnel) {
+  for (const std::string type : {"host-gw", "Host-GW"}) {
+    const NetConf conf = parse(R"({"Network": "10.3.0.0/16", "Backend": {"FastPath": false, "Type": ")" + type + "\"}}");
+    EXPECT_EQ(conf.backend, BackendType::host_gw) << type;
+    EXPECT_TRUE(conf.has_direct_peers());
+    EXPECT_FALSE(conf.fast_path);
+  }
+  const NetConf alloc = parse(R"({"Network": "10.3.0.0/16", "Backend": {"Type": "alloc"}})");
+  EXPECT_EQ(alloc.backend, BackendType::alloc);
+  EXPECT_FALSE(alloc.has_direct_peers());
+  // vxlan's keys mean nothing to them, as with flannel.
+  EXPECT_FALSE(parse(R"({"Network": "10.3.0.0/16", "Backend": {"Type": "alloc", "DirectRouting": true, "MTU": 1}})").has_direct_peers());
+}
+
 TEST(NetConf, backends_of_flannel_are_unsupported_with_a_remedy) {
-  for (const std::string type : {"udp", "host-gw", "ipip", "wireguard", "ipsec", "extension", "alloc", "tencent-vpc", "Host-GW"}) {
+  for (const std::string type :
+       {"udp", "ipip", "wireguard", "WireGuard", "ipsec", "extension", "tencent-vpc", "ali-vpc", "aws-vpc", "gce"}) {
     const Error error = refuse(R"({"Network": "10.3.0.0/16", "Backend": {"Type": ")" + type + "\"}}");
     EXPECT_EQ(error.kind, ErrorKind::unsupported) << type;
-    EXPECT_THAT(error.what, HasSubstr("Backend.Type"));
+    EXPECT_THAT(error.what, AllOf(HasSubstr("Backend.Type"), HasSubstr(type == "WireGuard" ? "wireguard" : type)));
     EXPECT_THAT(error.remedy, HasSubstr("vxlan"));
   }
   EXPECT_THAT(refuse(R"({"Network": "10.3.0.0/16", "Backend": {"Type": "wireguard"}})").remedy, HasSubstr("does not encrypt"));
 }
 
 TEST(NetConf, other_backends_are_unknown) {
-  for (const std::string type : {"", "gce", "vxlan2", "vx\\u001blan"}) {
+  for (const std::string type : {"", "hostgw", "vxlan2", "vx\\u001blan"}) {
     const Error error = refuse(R"({"Network": "10.3.0.0/16", "Backend": {"Type": ")" + type + "\"}}");
     EXPECT_EQ(error.kind, ErrorKind::invalid) << type;
     EXPECT_THAT(error.message(), AllOf(HasSubstr("unknown backend type"), HasSubstr(R"({"Type": "vxlan"})"), Not(HasSubstr("\x1b"))));
@@ -261,7 +280,7 @@ TEST(NetConf, other_backends_are_unknown) {
 }
 
 TEST(NetConf, keys_that_cannot_be_honoured_are_unsupported) {
-  for (const std::string key : {"GBP", "Learning", "DirectRouting", "directrouting"}) {
+  for (const std::string key : {"GBP", "Learning", "learning"}) {
     const Error error = refuse(backend_with("\"" + key + "\": true"));
     EXPECT_EQ(error.kind, ErrorKind::unsupported) << key;
     EXPECT_THAT(error.what, HasSubstr("Backend."));

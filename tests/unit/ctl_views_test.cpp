@@ -95,16 +95,23 @@ Peer peer() {
   return {*Prefix::parse("10.244.2.0/24"), *IpAddress::parse("192.168.77.2"), *MacAddress::parse("02:00:00:00:00:09"), PeerKind::vxlan};
 }
 
+Peer direct_peer(const MacAddress& mac) {
+  return {*Prefix::parse("10.244.3.0/24"), *IpAddress::parse("192.168.77.3"), mac, PeerKind::direct};
+}
+
 TEST(Peers, Text) {
-  EXPECT_EQ(peers_text({peer()}, Colours::off),
-            "SUBNET         NODE          VTEP MAC           KIND\n"
-            "10.244.2.0/24  192.168.77.2  02:00:00:00:00:09  vxlan\n");
+  EXPECT_EQ(peers_text({peer(), direct_peer(*MacAddress::parse("02:00:00:00:00:13"))}, Colours::off),
+            "SUBNET         NODE          KIND    NEXT HOP      MAC\n"
+            "10.244.2.0/24  192.168.77.2  vxlan   -             02:00:00:00:00:09\n"
+            "10.244.3.0/24  192.168.77.3  direct  192.168.77.3  02:00:00:00:00:13\n");
+  EXPECT_THAT(peers_text({direct_peer({})}, Colours::off), HasSubstr("not known yet"));
   EXPECT_EQ(peers_text({}, Colours::off), "no peers: no other node has a lease\n");
 }
 
 TEST(Peers, Json) {
-  EXPECT_EQ(json::parse(peers_json({peer()})),
-            json::parse(R"([{"subnet": "10.244.2.0/24", "node": "192.168.77.2", "vtep_mac": "02:00:00:00:00:09", "kind": "vxlan"}])"));
+  EXPECT_EQ(json::parse(peers_json({peer(), direct_peer({})})), json::parse(R"([
+    {"subnet": "10.244.2.0/24", "node": "192.168.77.2", "vtep_mac": "02:00:00:00:00:09", "kind": "vxlan"},
+    {"subnet": "10.244.3.0/24", "node": "192.168.77.3", "next_hop": "192.168.77.3", "neighbour_mac": "", "kind": "direct"}])"));
   EXPECT_EQ(json::parse(peers_json({})), json::array());
 }
 

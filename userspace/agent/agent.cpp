@@ -72,6 +72,7 @@ class Agent {
   Node node_;
   Site site_;
   NetlinkEvents& events_;
+  std::optional<NetlinkEvents> neighbour_events_;  // where peers without a tunnel are possible
   const Fd& signals_;
   HealthBoard& board_;
   Fd epoll_;
@@ -105,6 +106,10 @@ Status Agent::open() {
   TRY(watch(signals_.get()));
   TRY(watch(events_.fd()));
   TRY(watch(site_.store.event_fd()));
+  if (node_.conf.has_direct_peers()) {
+    neighbour_events_ = TRY(NetlinkEvents::open(NetlinkTopic::neighbours));
+    TRY(watch(neighbour_events_->fd()));
+  }
   add_steps(reconciler_, site_);
   return ok();
 }
@@ -125,6 +130,7 @@ void Agent::request(unsigned cause, Clock::time_point now) {
 Status Agent::take_events() {
   const auto now = Clock::now();
   if (TRY(events_.drain())) request(cause::kNetwork, now);
+  if (neighbour_events_ && TRY(neighbour_events_->drain())) request(cause::kNeighbours, now);
   if (site_.store.drain_events()) request(cause::kLeases, now);
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {

@@ -1,6 +1,7 @@
 // What this node is and knows: configuration, uplink, lease, the other nodes' leases; and what follows from them. Pure, no system calls.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "agent/reconciler.h"
 #include "agent/uplink.h"
 #include "base/agent_status.h"
+#include "base/result.h"
 #include "base/subnet_env.h"
 #include "cluster/lease_store.h"
 #include "cluster/net_conf.h"
@@ -19,18 +21,27 @@ namespace merino {
 inline constexpr const char* kDeviceName = "merino0";
 inline constexpr int kVxlanOverhead = 50;  // IPv4 + UDP + VXLAN + inner Ethernet
 
+// What is known of another node's address, where peers without a tunnel are possible.
+struct SegmentHost {
+  std::string obstacle;  // why it is not on the uplink's segment; empty if it is
+  MacAddress mac;        // of the neighbour; none as long as it is not known
+  bool operator==(const SegmentHost&) const = default;
+};
+
 struct Node {
   AgentOptions options;
   NetConf conf;
   Uplink uplink;
   MacAddress vtep_mac;
   Lease lease;
-  LeaseSet leases;            // of all nodes, the own one among them
-  unsigned device_index = 0;  // merino0; 0 as long as there is none
-  bool conntrack = false;     // the kernel can say whether a flow is translated
+  LeaseSet leases;                             // of all nodes, the own one among them
+  unsigned device_index = 0;                   // merino0; 0 as long as there is none
+  std::map<IpAddress, SegmentHost> segment{};  // by public address, of the leases that are candidates for DIRECT peers
+  bool conntrack = false;                      // the kernel can say whether a flow is translated
 };
 
-// MTU of merino0 and of the pods.
+// MTU of merino0 and of the pods: the uplink's less what the backend puts in front.
+int tunnel_overhead(const Node& node);
 int tunnel_mtu(const Node& node);
 
 // The address of merino0 that the node's own traffic into the network has (flannel's: <subnet>.0), and the pods' gateway (<subnet>.1).
@@ -45,6 +56,12 @@ std::string fast_path_obstacle(const Node& node);
 
 // The programs' configuration, but for program_id.
 merino_config programs_config(const Node& node);
+
+// What the configuration and the uplink do not allow together.
+Status check_backend(const Node& node);
+
+// Addresses of other nodes for which `segment` is to be filled.
+std::vector<IpAddress> direct_candidates(const Node& node);
 
 struct PeerSelection {
   std::vector<Peer> peers;

@@ -18,10 +18,11 @@ namespace merino {
 
 // Why a pass runs; a step runs if one of its own causes is among them.
 namespace cause {
-inline constexpr unsigned kNetwork = 1;  // a link, address, route or neighbour changed
-inline constexpr unsigned kLeases = 2;   // the lease store changed
-inline constexpr unsigned kRules = 4;    // time to look at the packet filter's rules
-inline constexpr unsigned kFull = 8;     // the slow full check: every step runs
+inline constexpr unsigned kNetwork = 1;      // a link, address, route or neighbour changed
+inline constexpr unsigned kLeases = 2;       // the lease store changed
+inline constexpr unsigned kRules = 4;        // time to look at the packet filter's rules
+inline constexpr unsigned kNeighbours = 16;  // a neighbour's address was found, lost or confirmed
+inline constexpr unsigned kFull = 8;         // the slow full check: every step runs
 }  // namespace cause
 
 inline constexpr std::chrono::milliseconds kFirstBackoff{250};

@@ -42,9 +42,9 @@ std::optional<Prefix> previous_subnet(const std::string& path) {
 Status check_mtu(const Node& node) {
   constexpr int kSmallest = 576;  // what every IPv4 host must be able to take (RFC 791)
   if (tunnel_mtu(node) >= kSmallest) return ok();
-  return with_remedy(
-      fail(ErrorKind::invalid, "an MTU of {} leaves {} bytes for pods, too few", tunnel_mtu(node) + kVxlanOverhead, tunnel_mtu(node)),
-      fmt::format("set the MTU of {} or Backend.MTU to {} or more", node.uplink.name, kSmallest + kVxlanOverhead));
+  return with_remedy(fail(ErrorKind::invalid, "an MTU of {} leaves {} bytes for pods, too few", tunnel_mtu(node) + tunnel_overhead(node),
+                          tunnel_mtu(node)),
+                     fmt::format("set the MTU of {} or Backend.MTU to {} or more", node.uplink.name, kSmallest + tunnel_overhead(node)));
 }
 
 }  // namespace
@@ -80,6 +80,7 @@ Result<Node> start_node(const AgentOptions& options, Netlink& netlink, LeaseStor
   if (hints.public_ip) node.options.public_ip = hints.public_ip;
   node.uplink = TRY(find_uplink(node.options, netlink));
   TRY(check_mtu(node));
+  TRY(check_backend(node));
   node.vtep_mac = TRY(previous_mac(node, hints.published, netlink, store));
   const auto previous = previous_subnet(options.subnet_file);
   node.lease = TRY(store.acquire(node.conf, {lease_attributes(node), previous}));

@@ -13,16 +13,31 @@ void add_steps(Reconciler& reconciler, Site& site) {
                   .needs = {"uplink"},
                   .run = [&site] { return keep_lease(site); },
                   .longest_backoff = std::chrono::minutes(1)});
+  if (site.node.conf.backend == BackendType::alloc) {
+    // A lease, its masquerade and its file: something else moves the packets.
+    add("rules", cause::kRules, {"lease"}, keep_rules);
+    add("forward", cause::kRules, {}, keep_forward);
+    add("subnet-file", 0, {"uplink", "lease", "rules", "forward"}, keep_subnet_env);
+    add("announcement", cause::kLeases, {"subnet-file"}, announce);
+    return;
+  }
   add("device", cause::kNetwork, {"uplink", "lease"}, keep_device);
   add("sysctls", cause::kNetwork, {"device"}, keep_sysctls);
   add("programs", 0, {"device", "uplink"}, keep_programs);
+  std::vector<std::string> peers_need = {"programs", "lease"};
+  if (site.node.conf.has_direct_peers()) {
+    add("segment", cause::kNetwork, {"uplink", "lease"}, keep_segment);
+    add("neighbours", cause::kNetwork | cause::kNeighbours, {"segment"}, keep_neighbours);
+    peers_need.insert(peers_need.end(), {"segment", "neighbours"});
+  }
   // Peers before links: a program that is attached must know whom to believe.
-  add("peers", 0, {"programs", "lease"}, keep_peers);
+  add("peers", 0, peers_need, keep_peers);
   add("links", cause::kNetwork, {"programs", "device", "uplink"}, keep_links);
   // Pods of flannel's bridge are served before its device goes.
   add("adoption", cause::kNetwork, {"programs", "peers"}, keep_adopted);
   add("takeover", cause::kNetwork, {"device", "sysctls", "peers", "links"}, take_over_device);
   add("route", cause::kNetwork, {"device", "takeover"}, keep_route);
+  if (site.node.conf.has_direct_peers()) add("flannel-routes", cause::kNetwork, {"peers", "links", "route"}, take_over_routes);
   add("rules", cause::kRules, {"lease"}, keep_rules);
   add("forward", cause::kRules, {}, keep_forward);
   add("flannel-rules", cause::kRules, {"takeover", "rules", "forward"}, take_over_rules);

@@ -2,6 +2,8 @@
 // that something had to be changed. Every change is one line in the log.
 #pragma once
 
+#include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +27,7 @@ struct Site {
   std::optional<std::vector<Attachment>> adopted{};  // pods that another plugin attached; nullopt as long as nobody has looked
   int device_takeovers = 0;                          // how often flanneld's device, and its rules, had to make way
   int rules_takeovers = 0;
+  std::map<IpAddress, std::chrono::steady_clock::time_point> probed{};  // neighbours that the kernel was asked to find, and when
   bool modprobe_tried = false;
   bool announced = false;  // the store has been told that the network is up
 };
@@ -51,6 +54,10 @@ Result<bool> take_over_device(Site& site);  // flanneld's device makes way for m
 Result<bool> take_over_rules(Site& site);   // flanneld's rules go, when merino's stand
 // steps_adopt.cpp
 Result<bool> keep_adopted(Site& site);  // map entry and program of each pod that another plugin attached, as far as it is proven
+// steps_segment.cpp
+Result<bool> keep_segment(Site& site);      // which nodes are on the uplink's own segment
+Result<bool> keep_neighbours(Site& site);   // and their MAC addresses
+Result<bool> take_over_routes(Site& site);  // flanneld's to peers without a tunnel go, when merino's stands
 // steps_datapath.cpp
 Result<bool> keep_programs(Site& site);  // loaded with this node's configuration, and pinned
 Result<bool> keep_peers(Site& site);     // the maps of peers

@@ -31,7 +31,7 @@ Result<bool> find_conntrack(bool& modprobe_tried) {
 }
 
 Status look_for_conntrack(Site& site) {
-  if (site.node.conntrack || !site.node.conf.vxlan.fast_path) return ok();
+  if (site.node.conntrack || !site.node.conf.fast_path) return ok();
   site.node.conntrack = TRY(find_conntrack(site.modprobe_tried));
   return ok();
 }
@@ -117,8 +117,8 @@ Result<bool> keep_programs(Site& site) {
   if (current && same_config(*current, wanted)) return false;
   TRY(load_programs(wanted));
   const std::string obstacle = fast_path_obstacle(node);
-  spdlog::info("BPF programs loaded: endpoint {} on {}, VNI {}, MTU {}", node.uplink.address.to_string(), node.uplink.name,
-               node.conf.vxlan.vni, tunnel_mtu(node));
+  spdlog::info("BPF programs loaded: {}, endpoint {} on {}, VNI {}, MTU {}", backend_name(node.conf.backend),
+               node.uplink.address.to_string(), node.uplink.name, node.conf.vxlan.vni, tunnel_mtu(node));
   if (!obstacle.empty()) spdlog::warn("the fast path is OFF, every packet goes through the kernel's stack: {}", obstacle);
   return true;
 }

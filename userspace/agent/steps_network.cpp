@@ -18,6 +18,17 @@ Result<bool> set_sysctl(const std::string& key, const std::string& value) {
   return true;
 }
 
+// Packets of peers without a tunnel that the fast path leaves to the stack come in by the uplink, while the route back to their sources is
+// by merino0: a strict reverse path filter would drop them. Where there is none, none is switched on.
+Result<bool> loosen_uplink(const Uplink& uplink) {
+  const std::string settings = "net/ipv4/conf/" + uplink.name;
+  bool changed = TRY(set_sysctl(settings + "/forwarding", "1"));
+  // The larger of the two holds: 0 off, 1 strict, 2 loose.
+  const std::string in_force = std::max(TRY(read_sysctl("net.ipv4.conf.all.rp_filter")), TRY(read_sysctl(settings + "/rp_filter")));
+  if (in_force == "1") changed |= TRY(set_sysctl(settings + "/rp_filter", "2"));
+  return changed;
+}
+
 // A subnet that this node had before must not go on answering here.
 Result<bool> remove_stale_addresses(Site& site, const std::vector<Prefix>& wanted) {
   const Node& node = site.node;
@@ -63,12 +74,13 @@ Result<bool> keep_device(Site& site) {
   return changed;
 }
 
-Result<bool> keep_sysctls(Site&) {
+Result<bool> keep_sysctls(Site& site) {
   const std::string device = kDeviceName;
   bool changed = TRY(set_sysctl("net.ipv4.ip_forward", "1"));
   changed |= TRY(set_sysctl("net.ipv4.conf." + device + ".forwarding", "1"));
   // What comes out of the tunnel has sources that the route table may know by another device (a peer's own address): loose.
   changed |= TRY(set_sysctl("net.ipv4.conf." + device + ".rp_filter", "2"));
+  if (site.node.conf.has_direct_peers()) changed |= TRY(loosen_uplink(site.node.uplink));
   std::error_code error;
   if (std::filesystem::exists("/proc/sys/net/ipv6/conf/" + device, error)) {
     changed |= TRY(set_sysctl("net.ipv6.conf." + device + ".accept_ra", "0"));

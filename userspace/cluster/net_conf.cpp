@@ -25,16 +25,24 @@ struct KnownBackend {
   const char* instead;
 };
 
-// flannel's other backends, and what to use in their place.
+constexpr std::array kBackends{BackendType::vxlan, BackendType::host_gw, BackendType::alloc};
+
+// flannel's other backends, and those that it had, and what to use in their place.
+constexpr const char* kUseVxlanUnencrypted =
+    R"(set "Backend": {"Type": "vxlan"} if the underlay may see the pods' traffic: vxlan does not encrypt)";
+constexpr const char* kUseVxlanInCloud =
+    R"(set "Backend": {"Type": "vxlan"}, which needs no routes in the cloud's table; or "host-gw" if the nodes share a segment)";
 constexpr std::array kFlannelBackends{
-    KnownBackend{"udp", kUseVxlan},
-    KnownBackend{"host-gw", R"(set "Backend": {"Type": "vxlan"}, which works over any underlay; its tunnel takes 50 bytes of the MTU)"},
-    KnownBackend{"ipip", R"(set "Backend": {"Type": "vxlan"}, which takes 50 bytes of the MTU instead of 20)"},
-    KnownBackend{"wireguard", R"(set "Backend": {"Type": "vxlan"} if the underlay may see the pods' traffic: vxlan does not encrypt)"},
-    KnownBackend{"ipsec", R"(set "Backend": {"Type": "vxlan"} if the underlay may see the pods' traffic: vxlan does not encrypt)"},
+    KnownBackend{"udp", R"(set "Backend": {"Type": "vxlan"}, which any kernel that runs merino has)"},
+    KnownBackend{"ipip",
+                 R"(set "Backend": {"Type": "vxlan"}, which takes 50 bytes of the MTU instead of 20, or "host-gw", which takes none)"},
+    KnownBackend{"wireguard", kUseVxlanUnencrypted},
+    KnownBackend{"ipsec", kUseVxlanUnencrypted},
     KnownBackend{"extension", R"(set "Backend": {"Type": "vxlan"}; commands of an extension are not run)"},
-    KnownBackend{"alloc", R"(set "Backend": {"Type": "vxlan"}, or let another agent hand out the subnets)"},
-    KnownBackend{"tencent-vpc", R"(set "Backend": {"Type": "vxlan"}, which needs no routes in the cloud's table)"},
+    KnownBackend{"tencent-vpc", kUseVxlanInCloud},
+    KnownBackend{"ali-vpc", kUseVxlanInCloud},
+    KnownBackend{"aws-vpc", kUseVxlanInCloud},
+    KnownBackend{"gce", kUseVxlanInCloud},
 };
 
 Status check_families(const JsonObject& object) {
@@ -132,10 +140,12 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-Status check_backend_type(const JsonObject& backend) {
+Result<BackendType> read_backend_type(const JsonObject& backend) {
   const std::string written = TRY(backend.string("Type")).value_or("");
   const std::string type = lower_case(written);
-  if (type == "vxlan") return ok();
+  for (const BackendType ours : kBackends) {
+    if (type == backend_name(ours)) return ours;
+  }
   const auto* known = std::find_if(kFlannelBackends.begin(), kFlannelBackends.end(), [&](const KnownBackend& b) { return b.type == type; });
   if (known == kFlannelBackends.end()) {
     return with_remedy(fail(ErrorKind::invalid, "{}: unknown backend type: \"{}\"", backend.where("Type"), printable(written)), kUseVxlan);
@@ -154,8 +164,8 @@ Status refuse_if_set(const JsonObject& backend, const char* key, const char* why
 Result<VxlanConf> read_vxlan(const JsonObject& backend) {
   TRY(refuse_if_set(backend, "GBP", "group policy tags are not carried"));
   TRY(refuse_if_set(backend, "Learning", "peers come from leases, never from what packets claim"));
-  TRY(refuse_if_set(backend, "DirectRouting", "packets to every peer are encapsulated"));
   VxlanConf vxlan;
+  vxlan.direct_routing = TRY(backend.boolean("DirectRouting")).value_or(vxlan.direct_routing);
   vxlan.vni = static_cast<uint32_t>(TRY(backend.integer("VNI", 0, kLargestVni)).value_or(vxlan.vni));
   const auto port = static_cast<uint16_t>(TRY(backend.integer("Port", 0, 65535)).value_or(0));
   vxlan.port = port == 0 ? kKernelVxlanPort : port;
@@ -167,7 +177,6 @@ Result<VxlanConf> read_vxlan(const JsonObject& backend) {
     }
     vxlan.mtu = static_cast<int>(*mtu);
   }
-  vxlan.fast_path = TRY(backend.boolean("FastPath")).value_or(vxlan.fast_path);
   return vxlan;
 }
 
@@ -184,6 +193,18 @@ Result<JsonObject> find_backend(const JsonObject& object) {
 
 }  // namespace
 
+const char* backend_name(BackendType type) {
+  switch (type) {
+    case BackendType::vxlan:
+      return "vxlan";
+    case BackendType::host_gw:
+      return "host-gw";
+    case BackendType::alloc:
+      return "alloc";
+  }
+  return "?";
+}
+
 Result<NetConf> parse_net_conf(const std::string& json, const std::string& path_for_errors) {
   const JsonObject object = TRY(JsonObject::parse(json, path_for_errors));
   TRY(check_families(object));
@@ -192,8 +213,9 @@ Result<NetConf> parse_net_conf(const std::string& json, const std::string& path_
   conf.subnet_len = TRY(read_subnet_len(object, conf.network));
   TRY(read_bounds(object, conf));
   const JsonObject backend = TRY(find_backend(object));
-  TRY(check_backend_type(backend));
-  conf.vxlan = TRY(read_vxlan(backend));
+  conf.backend = TRY(read_backend_type(backend));
+  if (conf.backend == BackendType::vxlan) conf.vxlan = TRY(read_vxlan(backend));
+  conf.fast_path = TRY(backend.boolean("FastPath")).value_or(conf.fast_path);
   return conf;
 }
 

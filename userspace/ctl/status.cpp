@@ -75,6 +75,7 @@ void assess_programs(const StatusFacts& facts, StatusReport& report) {
     return;
   }
   if (!*facts.config) {
+    if (facts.agent && facts.agent->backend == "alloc") return;  // something else moves the packets
     report.problems.push_back({"the BPF programs are not loaded: nothing is pinned below " MERINO_PIN_ROOT,
                                "start merinod; in a container, is the host's /sys/fs/bpf mounted?"});
     return;
@@ -155,8 +156,9 @@ std::string lease_line(const StatusFacts& facts) {
 }
 
 std::string backend_line(const AgentStatus& agent) {
-  return fmt::format("{}, VNI {}, UDP port {}, pods' MTU {}, fast path {}{}", agent.backend, agent.vni, agent.port, agent.mtu,
-                     agent.fast_path ? "on" : "off", agent.ip_masq ? ", masquerading" : "");
+  const std::string tunnel = agent.port != 0 ? fmt::format(", VNI {}, UDP port {}", agent.vni, agent.port) : "";
+  return fmt::format("{}{}, pods' MTU {}, fast path {}{}", agent.backend, tunnel, agent.mtu, agent.fast_path ? "on" : "off",
+                     agent.ip_masq ? ", masquerading" : "");
 }
 
 std::string programs_line(const StatusFacts& facts) {

@@ -19,6 +19,8 @@ const char* kind_name(PeerKind kind) {
   switch (kind) {
     case PeerKind::vxlan:
       return "vxlan";
+    case PeerKind::direct:
+      return "direct";
   }
   return "?";
 }
@@ -118,9 +120,13 @@ std::string pods_json(const std::vector<PodRow>& rows) {
 
 std::string peers_text(const std::vector<Peer>& peers, Colours colours) {
   if (peers.empty()) return "no peers: no other node has a lease\n";
-  Table table{{{"SUBNET"}, {"NODE"}, {"VTEP MAC"}, {"KIND"}}, {}};
+  Table table{{{"SUBNET"}, {"NODE"}, {"KIND"}, {"NEXT HOP"}, {"MAC"}}, {}};
   for (const Peer& peer : peers) {
-    table.rows.push_back({{peer.subnet.to_string()}, {peer.underlay.to_string()}, {peer.vtep_mac.to_string()}, {kind_name(peer.kind)}});
+    table.rows.push_back({{peer.subnet.to_string()},
+                          {peer.underlay.to_string()},
+                          {kind_name(peer.kind)},
+                          {peer.kind == PeerKind::direct ? peer.underlay.to_string() : "-"},
+                          {peer.vtep_mac.is_none() ? "not known yet" : peer.vtep_mac.to_string()}});
   }
   return format_table(table, colours);
 }
@@ -128,10 +134,14 @@ std::string peers_text(const std::vector<Peer>& peers, Colours colours) {
 std::string peers_json(const std::vector<Peer>& peers) {
   Json list = Json::array();
   for (const Peer& peer : peers) {
-    list.push_back({{"subnet", peer.subnet.to_string()},
-                    {"node", peer.underlay.to_string()},
-                    {"vtep_mac", peer.vtep_mac.to_string()},
-                    {"kind", kind_name(peer.kind)}});
+    Json element = {{"subnet", peer.subnet.to_string()}, {"node", peer.underlay.to_string()}, {"kind", kind_name(peer.kind)}};
+    if (peer.kind == PeerKind::direct) {
+      element["next_hop"] = peer.underlay.to_string();
+      element["neighbour_mac"] = peer.vtep_mac.is_none() ? "" : peer.vtep_mac.to_string();
+    } else {
+      element["vtep_mac"] = peer.vtep_mac.to_string();
+    }
+    list.push_back(std::move(element));
   }
   return dump(list);
 }

@@ -37,7 +37,7 @@ merino_peer to_abi(const Peer& peer) {
   merino_peer out{};
   out.underlay = merino::to_abi(peer.underlay);
   merino::to_abi(peer.vtep_mac, out.vtep_mac);
-  out.kind = MERINO_PEER_VXLAN;
+  out.kind = peer.kind == PeerKind::direct ? MERINO_PEER_DIRECT : MERINO_PEER_VXLAN;
   return out;
 }
 
@@ -145,8 +145,10 @@ Result<std::vector<Peer>> read_peers() {
   auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
   std::vector<Peer> out;
   for (const auto& [key, value] : TRY(peers.entries())) {
-    out.push_back(
-        {.subnet = from_abi(key), .underlay = from_abi(value.underlay), .vtep_mac = from_abi(value.vtep_mac), .kind = PeerKind::vxlan});
+    out.push_back({.subnet = from_abi(key),
+                   .underlay = from_abi(value.underlay),
+                   .vtep_mac = from_abi(value.vtep_mac),
+                   .kind = value.kind == MERINO_PEER_DIRECT ? PeerKind::direct : PeerKind::vxlan});
   }
   std::sort(out.begin(), out.end(), [](const Peer& a, const Peer& b) { return a.subnet < b.subnet; });
   return out;

@@ -8,12 +8,15 @@
 
 namespace merino {
 
-enum class PeerKind { vxlan };
+enum class PeerKind {
+  vxlan,
+  direct,  // a node on the uplink's own segment, reached without a tunnel
+};
 
 struct Peer {
   Prefix subnet;
-  IpAddress underlay;
-  MacAddress vtep_mac;
+  IpAddress underlay;   // direct: the next hop
+  MacAddress vtep_mac;  // direct: the next hop's own; none as long as it is not known
   PeerKind kind = PeerKind::vxlan;
 
   bool operator==(const Peer&) const = default;

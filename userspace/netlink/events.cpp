@@ -9,7 +9,7 @@
 
 namespace merino {
 
-Result<NetlinkEvents> NetlinkEvents::open() {
+Result<NetlinkEvents> NetlinkEvents::open(NetlinkTopic topic) {
   Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!socket) return fail_errno(errno, "open a socket for netlink events");
 
@@ -20,7 +20,9 @@ Result<NetlinkEvents> NetlinkEvents::open() {
   }
   sockaddr_nl groups{};
   groups.nl_family = AF_NETLINK;
-  groups.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  groups.nl_groups = topic == NetlinkTopic::neighbours
+                         ? RTMGRP_NEIGH
+                         : RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
   if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&groups), sizeof groups) != 0) {
     return fail_errno(errno, "subscribe to netlink events");
   }

@@ -30,7 +30,34 @@ Result<bool> is_present(nl_sock* socket, unsigned link_index, const IpAddress& a
   return same;
 }
 
+// The states in which the kernel sends to lladdr without asking first.
+constexpr uint16_t kUsable = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
+
 }  // namespace
+
+Result<std::vector<Neighbour>> Netlink::neighbours(unsigned link_index, Family family) {
+  ndmsg header{};
+  header.ndm_family = static_cast<uint8_t>(kernel_family(family));
+  Request request(RTM_GETNEIGH, NLM_F_DUMP, header);
+  request.put(NDA_IFINDEX, link_index);
+  return dump<Neighbour>(socket_.get(), request, fmt::format("list the neighbours on interface {}", link_index),
+                         [&](const nlmsghdr& message) -> std::optional<Neighbour> {
+                           const auto& found = family_header<ndmsg>(message);
+                           if (found.ndm_ifindex != static_cast<int>(link_index)) return std::nullopt;
+                           const Attributes attributes(message, sizeof(ndmsg));
+                           const auto address = attributes.address(NDA_DST, family);
+                           if (!address || (found.ndm_state & kUsable) == 0) return std::nullopt;
+                           return Neighbour{*address, attributes.mac(NDA_LLADDR)};
+                         });
+}
+
+Status Netlink::probe_neighbour(unsigned link_index, const IpAddress& address) {
+  ndmsg header = neighbour_header(link_index, address, NUD_NONE);
+  header.ndm_flags = NTF_USE;
+  Request request(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE, header);
+  request.put(NDA_DST, address);
+  return exchange(socket_.get(), request, fmt::format("ask for neighbour {} on interface {}", address.to_string(), link_index));
+}
 
 Result<bool> Netlink::ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac) {
   if (TRY(is_present(socket_.get(), link_index, address, mac))) return false;

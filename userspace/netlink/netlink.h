@@ -61,6 +61,12 @@ struct Route {
 // later: a device that is made stays down, and may share its port with another one until it is set up; one that is up stays up.
 enum class Activation { now, later };
 
+struct Neighbour {
+  IpAddress address;
+  MacAddress mac;
+  bool operator==(const Neighbour&) const = default;
+};
+
 struct VxlanSpec {
   std::string name;
   uint16_t port = 0;  // host order
@@ -137,6 +143,11 @@ class Netlink {
 
   // --- neighbours
   Result<bool> ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac);  // NUD_PERMANENT
+  // Those of one interface that have a MAC address to send to.
+  Result<std::vector<Neighbour>> neighbours(unsigned link_index, Family family);
+  // Lets the kernel find a neighbour that it does not have, as a packet to it would; does not wait. The answer is an event. Not for one
+  // that it has: a permanent entry would lose its MAC address.
+  Status probe_neighbour(unsigned link_index, const IpAddress& address);
 
  private:
   struct SocketCloser {

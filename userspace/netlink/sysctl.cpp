@@ -70,4 +70,9 @@ Result<bool> ensure_sysctl(const std::string& key, const std::string& value) {
   return true;
 }
 
+Result<std::string> read_sysctl(const std::string& key) {
+  const std::string path = TRY(path_of(key));
+  return squeezed(TRY(read_setting(path)));
+}
+
 }  // namespace merino

@@ -12,4 +12,7 @@ namespace merino {
 // Below net, it is that of the calling thread's network namespace.
 Result<bool> ensure_sysctl(const std::string& key, const std::string& value);
 
+// Its value, without space at the ends.
+Result<std::string> read_sysctl(const std::string& key);
+
 }  // namespace merino

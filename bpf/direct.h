@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Without a tunnel: to and from nodes on the uplink's own segment. */
+#ifndef MERINO_DIRECT_H
+#define MERINO_DIRECT_H
+
+#include "lookup.h"
+#include "verdict.h"
+
+#define INET_FAMILY 2 /* AF_INET, without the C library's headers */
+#define VLAN_ID_MASK 0x0fff
+
+static __always_inline int is_direct(const struct merino_peer *peer)
+{
+	return peer->kind == MERINO_PEER_DIRECT;
+}
+
+static __always_inline int is_neighbour_known(const struct merino_peer *peer)
+{
+	const volatile __u16 *mac = (const volatile __u16 *)peer->vtep_mac;
+
+	return (mac[0] | mac[1] | mac[2]) != 0;
+}
+
+/* The packet (Ethernet, IP) leaves by the uplink as it is; the kernel finds the neighbour and writes the MAC addresses. */
+static __always_inline int direct_send(const struct merino_peer *peer)
+{
+	struct bpf_redir_neigh next_hop = {.nh_family = INET_FAMILY, .ipv4_nh = addr_v4(&peer->underlay)};
+
+	return bpf_redirect_neigh(merino_config.uplink_ifindex, &next_hop, sizeof(next_hop), 0) == ACTION_FAST;
+}
+
+static __always_inline int is_in_network(__be32 v4)
+{
+	const __u32 len = merino_config.network_v4_len - 96;
+	const __be32 mask = len ? bpf_htonl(~0U << (32 - len)) : 0;
+
+	return (v4 & mask) == addr_v4(&merino_config.network_v4);
+}
+
+/* Is this a packet for the pod network that the stack would take, without a tunnel? Everything else on the uplink ends here, before any
+ * look-up. Tags of VLAN 0 are no obstacle to the stack, so they are none to the judgement; two of them hide the packet from it.
+ */
+static __always_inline enum merino_reason judge_plain(struct __sk_buff *skb)
+{
+	const struct iphdr *ip;
+	const __be16 *tag;
+
+	if (skb->pkt_type != PACKET_HOST || (skb->vlan_present && skb->vlan_tci & VLAN_ID_MASK))
+		return MERINO_NOT_TUNNEL;
+	if (skb->vlan_present && (skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD))) {
+		tag = packet_at(skb, ETH_HLEN, sizeof(*tag));
+		return tag && *tag & bpf_htons(VLAN_ID_MASK) ? MERINO_NOT_TUNNEL : MERINO_FORGED;
+	}
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return MERINO_NOT_TUNNEL;
+	ip = packet_at(skb, ETH_HLEN, sizeof(*ip));
+	return ip && is_in_network(ip->daddr) ? GO_ON : MERINO_NOT_TUNNEL;
+}
+
+/* A peer's pods are behind its own network card, and nobody else's frames carry their addresses. */
+static __always_inline enum merino_reason judge_neighbour(struct __sk_buff *skb, const struct flow *flow)
+{
+	const struct merino_peer *peer = lookup_peer(&flow->src, flow->family);
+	const struct ethhdr *eth = packet_at(skb, 0, sizeof(*eth));
+
+	if (!peer || !is_direct(peer))
+		return MERINO_PLAIN;
+	if (!is_neighbour_known(peer))
+		return MERINO_NEIGHBOUR;
+	return eth && mac_equal(eth->h_source, peer->vtep_mac) ? GO_ON : MERINO_WRONG_NEIGHBOUR;
+}
+
+#endif
