@@ -203,6 +203,12 @@ TEST(Node, ReadyWhenEveryStepIsInOrder) {
   EXPECT_TRUE(make_status(node, {step("pods", StepCondition::failed, "one pod")}, {}).ready) << "one pod does not make a node unready";
 }
 
+TEST(Node, ALeaseWithoutEndHasNoTime) {
+  Node node = example();
+  node.lease.expires = kNeverExpires;
+  EXPECT_EQ(make_status(node, {}, {}).lease_expires, kLeaseWithoutEnd);
+}
+
 TEST(Node, AFloodOfRejectedLeasesIsCut) {
   const std::vector<RejectedLease> flood(201, {"10.244.8.0-24", "not JSON"});
   const auto listed = make_status(example(), {}, flood).rejected_leases;

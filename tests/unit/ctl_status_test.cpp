@@ -158,6 +158,14 @@ TEST(Status, TheLeaseRanOut) {
   EXPECT_THAT(only_problem([](StatusFacts& facts) { facts.agent->lease_expires = 1000000; }).what, HasSubstr("10.244.1.0/24 has run out"));
 }
 
+TEST(Status, ALeaseWithoutEnd) {
+  StatusFacts facts = sound_facts();
+  facts.agent->lease_expires = kLeaseWithoutEnd;
+  const StatusReport report = assess(facts);
+  EXPECT_EQ(report.health, Health::healthy);
+  EXPECT_THAT(status_text(facts, report, Colours::off), HasSubstr("lease     10.244.1.0/24 of 10.244.0.0/16\n"));
+}
+
 TEST(Status, NoProgramsAreLoaded) {
   const Finding problem = only_problem([](StatusFacts& facts) {
     facts.config = std::optional<merino_config>();

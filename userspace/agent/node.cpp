@@ -169,7 +169,7 @@ AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, c
   status.vtep_mac = node.vtep_mac;
   status.mtu = tunnel_mtu(node);
   status.ip_masq = node.options.ip_masq;
-  status.lease_expires = to_unix(node.lease.expires);
+  status.lease_expires = node.lease.expires == kNeverExpires ? kLeaseWithoutEnd : to_unix(node.lease.expires);
   status.fast_path_why = fast_path_obstacle(node);
   status.fast_path = status.fast_path_why.empty();
   for (const RejectedLease& lease : rejected) {

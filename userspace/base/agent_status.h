@@ -11,7 +11,8 @@
 //    "steps": [{"name": "device", "condition": "ok", "error": "", "since": 1780000000}]}
 //
 // Of many rejected leases the first 200 are listed, and the last entry ("...") counts the others. Times are seconds since the epoch;
-// `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from being ready.
+// `lease_expires` is 0 for a lease that does not end; `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from
+// being ready.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,8 @@ inline constexpr const char* kRunDir = "/run/merino";
 inline constexpr const char* kAgentStatusPath = "/run/merino/status.json";
 // Locked (flock) by the agent as long as it runs.
 inline constexpr const char* kAgentLockPath = "/run/merino/merinod.lock";
+// `lease_expires` of a lease that does not end: Kubernetes', a reservation.
+inline constexpr int64_t kLeaseWithoutEnd = 0;
 
 struct AgentStatus {
   struct Step {
@@ -62,7 +65,7 @@ struct AgentStatus {
   int mtu = 0;  // of pods
   bool ip_masq = false;
 
-  int64_t lease_expires = 0;
+  int64_t lease_expires = kLeaseWithoutEnd;
   bool fast_path = false;
   std::string fast_path_why;  // why it is off
   std::vector<Rejected> rejected_leases;

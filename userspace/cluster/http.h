@@ -68,6 +68,8 @@ class HttpClient {
   static Result<HttpClient> open(const TlsOptions& tls, const StopSignal& stop);
   HttpClient(HttpClient&&) noexcept;
   HttpClient& operator=(HttpClient&&) noexcept;
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
   ~HttpClient();
 
   Result<HttpResponse> send(const HttpRequest& request);

@@ -20,7 +20,9 @@ Finding as_finding(const Error& error) {
   return {plain.message(), error.remedy};
 }
 
-std::chrono::seconds lease_left(const StatusFacts& facts) {
+// nullopt: it does not end.
+std::optional<std::chrono::seconds> lease_left(const StatusFacts& facts) {
+  if (facts.agent->lease_expires == kLeaseWithoutEnd) return std::nullopt;
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(facts.now.time_since_epoch());
   return std::chrono::seconds(facts.agent->lease_expires) - now;
 }
@@ -63,7 +65,7 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
     report.notices.push_back(
         {fmt::format("the fast path is off: {}", agent.fast_path_why), "pods talk through the kernel's stack meanwhile, only slower"});
   }
-  if (lease_left(facts) <= std::chrono::seconds(0)) {
+  if (const auto left = lease_left(facts); left && left->count() <= 0) {
     report.problems.push_back(
         {fmt::format("the lease of {} has run out: another node may take the subnet", agent.subnet.to_string()), kAgentLog});
   }
@@ -150,9 +152,9 @@ std::string node_line(const AgentStatus& agent) {
 }
 
 std::string lease_line(const StatusFacts& facts) {
-  const auto left = lease_left(facts);
-  return fmt::format("{} of {}, {}", facts.agent->subnet.to_string(), facts.agent->network.to_string(),
-                     left.count() > 0 ? format_span(left) + " left" : "run out");
+  std::string line = fmt::format("{} of {}", facts.agent->subnet.to_string(), facts.agent->network.to_string());
+  if (const auto left = lease_left(facts)) line += left->count() > 0 ? ", " + format_span(*left) + " left" : ", run out";
+  return line;
 }
 
 std::string backend_line(const AgentStatus& agent) {
