@@ -15,6 +15,13 @@ def fetch_often(cluster, client, address, times, port=80):
     return [line.split() for line in cluster.in_pod(client, 'sh', '-c', script, timeout=200).splitlines()]
 
 
+def wait_settled(cluster, client, webs):
+    """Until the service has these backends and no others for a client's node: kube-proxy learns it from the API server like everybody."""
+    everyone = {name_of(web) for web in webs}
+    wait_until(f'the service has its backends and no others for {name_of(client)}',
+               lambda: {answer[0] for answer in fetch_often(cluster, client, SERVICE, 40)} == everyone, 30)
+
+
 def name_of(pod):
     return pod['metadata']['name']
 
@@ -60,6 +67,7 @@ def cluster_ip(cluster):
     webs, clients = web_and_clients(cluster)
     everyone = {name_of(web) for web in webs}
     for client in clients:
+        wait_settled(cluster, client, webs)
         answers = fetch_often(cluster, client, SERVICE, 40)
         expect({answer[0] for answer in answers} == everyone, f'{name_of(client)}: answers {answers}')
         expect({answer[2] for answer in answers} == {address_of(client)}, f'{name_of(client)} is seen as another: {answers}')
