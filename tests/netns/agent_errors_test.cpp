@@ -39,9 +39,10 @@ class Refusal : public testing::Test {
 };
 
 TEST_F(Refusal, Flags) {
-  EXPECT_THAT(refused(""), HasSubstr("no lease store is chosen; add --lease-dir DIR"));
+  EXPECT_THAT(refused(leases_ + " --kube-subnet-mgr"), HasSubstr("--kube-subnet-mgr and --lease-dir name two lease stores"));
+  EXPECT_THAT(refused("--etcd-endpoints="), HasSubstr("flag --etcd-endpoints"));
   EXPECT_THAT(refused("--leese-dir=/x"), HasSubstr("unknown flag --leese-dir; merinod --help"));
-  EXPECT_THAT(refused("--kube-subnet-mgr"), HasSubstr("flag --kube-subnet-mgr: unsupported in this version"));
+  EXPECT_THAT(refused("--kube-subnet-mgr"), HasSubstr("POD_NAME and POD_NAMESPACE must be set, or NODE_NAME"));
 }
 
 TEST_F(Refusal, Configuration) {
@@ -94,23 +95,21 @@ TEST(Agent, ASecondOneOnTheNodeIsRefused) {
   EXPECT_EQ(node.http_status("/readyz"), 200) << "the first one does not notice";
 }
 
-TEST(Agent, APortThatFlannelHoldsIsNamedUntilItIsFree) {
+TEST(Agent, APortThatAnotherDeviceHoldsIsNamedUntilItIsFree) {
   Lab lab;
-  Node& node = lab.add_node(
-      "a", {.before_start = "ip link add flannel.1 type vxlan id 1 dev eth0 dstport 8472 nolearning; ip link set flannel.1 up"});
-  ASSERT_TRUE(eventually([&] { return node.run("cat /run/merino/status.json").out.find("flannel.1") != std::string::npos; }));
-  EXPECT_THAT(node.agent().log(), HasSubstr("flannel.1"));
+  Node& node = lab.add_node("a", {.before_start = "ip link add vx9 type vxlan id 9 dev eth0 dstport 8472 nolearning; ip link set vx9 up"});
+  ASSERT_TRUE(eventually([&] { return node.run("cat /run/merino/status.json").out.find("vx9") != std::string::npos; }));
+  EXPECT_THAT(node.agent().log(), HasSubstr("vx9"));
   EXPECT_EQ(node.http_status("/readyz"), 503);
   EXPECT_EQ(node.http_status("/healthz"), 200) << "it runs, and tries again";
   EXPECT_FALSE(node.run("cat /run/flannel/subnet.env").ok()) << "no pod is to be attached yet";
-  node.must("ip link del flannel.1");
+  node.must("ip link del vx9");
   node.wait_ready();
 }
 
 TEST(Agent, ErrorsAreLoggedOnceNotInALoop) {
   Lab lab;
-  Node& node = lab.add_node(
-      "a", {.before_start = "ip link add flannel.1 type vxlan id 1 dev eth0 dstport 8472 nolearning; ip link set flannel.1 up"});
+  Node& node = lab.add_node("a", {.before_start = "ip link add vx9 type vxlan id 9 dev eth0 dstport 8472 nolearning; ip link set vx9 up"});
   ASSERT_TRUE(eventually([&] { return node.agent().log().find("error device: ") != std::string::npos; }));
   node.must("sleep 3");  // several attempts
   const std::string log = node.agent().log();

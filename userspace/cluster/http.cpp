@@ -17,7 +17,7 @@ namespace merino {
 
 namespace {
 
-constexpr int kPollInterval_ms = 1000;
+constexpr int kPollMilliseconds = 1000;
 
 // "POST https://10.0.0.1:2379/v3/kv/range": the query may hold tokens.
 std::string describe(const HttpRequest& request) { return request.method + " " + request.url.substr(0, request.url.find('?')); }
@@ -154,7 +154,7 @@ Result<CURLcode> HttpClient::Handles::run() {
     if (running == 0) break;
     if (stop->is_raised()) return fail(ErrorKind::unavailable, "stopped");
     curl_waitfd wait_fd{.fd = stop->fd(), .events = CURL_WAIT_POLLIN, .revents = 0};
-    curl_multi_poll(multi, &wait_fd, 1, kPollInterval_ms, nullptr);
+    curl_multi_poll(multi, &wait_fd, 1, kPollMilliseconds, nullptr);
   }
   int left = 0;
   const CURLMsg* message = curl_multi_info_read(multi, &left);

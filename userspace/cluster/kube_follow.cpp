@@ -121,7 +121,7 @@ Status KubeFollower::take_error(const KubeEvent& event) {
               printable(event.message, 300));
 }
 
-Status KubeFollower::apply(KubeEvent event) {
+Status KubeFollower::apply(const KubeEvent& event) {
   ++events_;
   if (event.type == "ERROR") return take_error(event);
   if (event.type == "DELETED") {
@@ -142,7 +142,7 @@ Status KubeFollower::apply(KubeEvent event) {
 Result<KubeOutcome> KubeFollower::watch(const OnChange& changed) {
   events_ = 0;
   gone_ = false;
-  KubeWatchReader reader(names_, [this](KubeEvent event) { return apply(std::move(event)); });
+  KubeWatchReader reader(names_, [this](const KubeEvent& event) { return apply(event); });
   const int64_t limit = watch_seconds();
   const std::string path =
       fmt::format("/api/v1/nodes?watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}", version_, limit);

@@ -26,7 +26,7 @@ class KubeFollower {
   Result<KubeOutcome> list_pages(NodeLeases& found, std::string& version);
   Result<KubeOutcome> watch(const OnChange& changed);
   Status check_history();
-  Status apply(KubeEvent event);
+  Status apply(const KubeEvent& event);
   Status take_error(const KubeEvent& event);
   Status put(NodeLeases& nodes, const KubeNode& node) const;
 

@@ -86,7 +86,7 @@ Result<Prefix> read_pod_cidr(const KubeNode& node) {
   for (const std::string& text : node.pod_cidrs) {
     const auto prefix = Prefix::parse(text);
     if (!prefix)
-      return fail(ErrorKind::decode, "podCIDR of node \"{}\" must be a prefix, found \"{}\"", printable(node.name), printable(text));
+      return fail(ErrorKind::decode, R"(podCIDR of node "{}" must be a prefix, found "{}")", printable(node.name), printable(text));
     if (prefix->family() == Family::v4) return prefix->masked();
   }
   return fail(ErrorKind::unsupported, "node \"{}\" has no IPv4 podCIDR, and this build cannot do without IPv4", printable(node.name));

@@ -110,7 +110,7 @@ Result<Prefix> KubeSource::own_subnet(const KubeNode& node) {
   const auto network = shared().network;
   if (!network || network->contains(subnet)) return subnet;
   return with_remedy(
-      fail(ErrorKind::invalid, "subnet \"{}\" specified in the flannel net config doesn't contain \"{}\" PodCIDR of the \"{}\" node",
+      fail(ErrorKind::invalid, R"(subnet "{}" specified in the flannel net config doesn't contain "{}" PodCIDR of the "{}" node)",
            network->to_string(), subnet.to_string(), printable(node.name)),
       "make Network in net-conf.json and kube-controller-manager's --cluster-cidr the same; a podCIDR changes only when the node is "
       "deleted and registered anew");
