@@ -89,7 +89,6 @@ class Agent {
   Clock::time_point rules_due_;
   Clock::time_point alive_due_ = Clock::now();
   bool was_ready_ = false;
-  std::string status_problem_;
 };
 
 Status Agent::watch(int fd) const {

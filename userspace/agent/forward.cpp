@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/nft.h"
+#include "agent/nft_json.h"
 #include "base/file.h"
 #include "base/process.h"
 
@@ -17,24 +18,6 @@ using nlohmann::json;
 
 constexpr const char* kComment = "merino forward";
 
-// The objects of one kind in nft's JSON, whatever else is in there.
-Result<std::vector<json>> objects(const std::string& text, const char* kind) {
-  const json document = json::parse(text, nullptr, false);
-  if (!document.is_object() || !document.contains("nftables") || !document["nftables"].is_array()) {
-    return fail(ErrorKind::decode, "nftables gave no JSON listing");
-  }
-  std::vector<json> out;
-  for (const json& element : document["nftables"]) {
-    if (element.is_object() && element.contains(kind) && element[kind].is_object()) out.push_back(element[kind]);
-  }
-  return out;
-}
-
-std::string text_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 json address_match(const char* field, const Prefix& network) {
   const json prefix = {{"prefix", {{"addr", network.masked().address().to_string()}, {"len", network.length()}}}};
   return {{"match", {{"op", "=="}, {"left", {{"payload", {{"protocol", "ip"}, {"field", field}}}}}, {"right", prefix}}}};
@@ -44,7 +27,7 @@ json address_match(const char* field, const Prefix& network) {
 json essence(const json& rule) {
   json out = json::array();
   for (const json& expression : rule.value("expr", json::array())) {
-    const bool comment = expression.contains("xt") && text_of(expression["xt"], "name") == "comment";
+    const bool comment = expression.contains("xt") && nft_text(expression["xt"], "name") == "comment";
     if (!comment && !expression.contains("counter")) out.push_back(expression);
   }
   return out;
@@ -55,7 +38,7 @@ std::string unconditional_statement(const json& rule) {
   std::string statement;
   for (const json& expression : essence(rule)) {
     if (!expression.is_object() || expression.size() != 1 || !statement.empty()) return "";
-    const bool iptables_reject = expression.contains("xt") && text_of(expression["xt"], "name") == "REJECT";
+    const bool iptables_reject = expression.contains("xt") && nft_text(expression["xt"], "name") == "REJECT";
     if (expression.begin().key() != "log") statement = iptables_reject ? "reject" : expression.begin().key();
   }
   return statement;
@@ -63,17 +46,12 @@ std::string unconditional_statement(const json& rule) {
 
 // Where a chain refuses what got so far.
 std::optional<uint64_t> end_of(const std::vector<json>& rules) {
-  const auto handle_at = [&](size_t index) -> std::optional<uint64_t> {
-    const json handle = rules[index].value("handle", json());
-    if (!handle.is_number_unsigned()) return std::nullopt;
-    return handle.get<uint64_t>();
-  };
   if (rules.empty()) return std::nullopt;
   const std::string last = unconditional_statement(rules.back());
   if (last != "drop" && last != "reject") return std::nullopt;
-  const bool firewalld = text_of(rules.back(), "table") == "firewalld";
-  if (firewalld && rules.size() > 1 && unconditional_statement(rules[rules.size() - 2]) == "jump") return handle_at(rules.size() - 2);
-  return handle_at(rules.size() - 1);
+  const bool firewalld = nft_text(rules.back(), "table") == "firewalld";
+  const bool jumps_before = rules.size() > 1 && unconditional_statement(rules[rules.size() - 2]) == "jump";
+  return nft_handle(firewalld && jumps_before ? rules[rules.size() - 2] : rules.back());
 }
 
 json accepting(const char* field, const Prefix& network) { return json::array({address_match(field, network), {{"accept", nullptr}}}); }
@@ -128,9 +106,9 @@ Status clean_chain(const ForwardChain& chain) {
   const std::string what = describe(chain);
   const std::string listing = TRY(run_nft(NftFormat::json, transaction(json::array({list_chain(chain)})), "list " + what));
   json commands = json::array();
-  for (const json& rule : TRY(objects(listing, "rule"))) {
-    const bool ours = text_of(rule, "comment") == kComment && rule.contains("handle") && rule["handle"].is_number_unsigned();
-    if (ours) commands.push_back(delete_rule(chain, rule["handle"].get<uint64_t>()));
+  for (const json& rule : TRY(nft_objects(listing, "rule"))) {
+    const auto handle = nft_handle(rule);
+    if (handle && nft_text(rule, "comment") == kComment) commands.push_back(delete_rule(chain, *handle));
   }
   if (commands.empty()) return ok();
   TRY(run_nft(NftFormat::json, transaction(commands), "remove accept rules from " + what));
@@ -209,25 +187,25 @@ Status clean_legacy(const Prefix& network) {
 
 Result<std::vector<ForwardChain>> parse_forward_chains(const std::string& nft_json) {
   std::vector<ForwardChain> out;
-  for (const json& chain : TRY(objects(nft_json, "chain"))) {
-    ForwardChain found{text_of(chain, "family"), text_of(chain, "table"), text_of(chain, "name"), text_of(chain, "policy") == "drop"};
+  for (const json& chain : TRY(nft_objects(nft_json, "chain"))) {
+    ForwardChain found{nft_text(chain, "family"), nft_text(chain, "table"), nft_text(chain, "name"), nft_text(chain, "policy") == "drop"};
     const bool sees_ipv4 = found.family == "ip" || found.family == "inet";
-    if (sees_ipv4 && text_of(chain, "hook") == "forward") out.push_back(std::move(found));
+    if (sees_ipv4 && nft_text(chain, "hook") == "forward") out.push_back(std::move(found));
   }
   return out;
 }
 
 Result<ForwardRules> parse_forward_rules(const std::string& nft_json, const Prefix& network) {
   ForwardRules found;
-  const std::vector<json> rules = TRY(objects(nft_json, "rule"));
+  const std::vector<json> rules = TRY(nft_objects(nft_json, "rule"));
   for (const json& rule : rules) {
     const json its = essence(rule);
     if (its == accepting("saddr", network)) {
       found.from_network = true;
     } else if (its == accepting("daddr", network)) {
       found.to_network = true;
-    } else if (text_of(rule, "comment") == kComment && rule.contains("handle") && rule["handle"].is_number_unsigned()) {
-      found.stale.push_back(rule["handle"].get<uint64_t>());
+    } else if (const auto handle = nft_handle(rule); handle && nft_text(rule, "comment") == kComment) {
+      found.stale.push_back(*handle);
     }
   }
   found.end = end_of(rules);

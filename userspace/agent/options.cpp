@@ -13,7 +13,6 @@ namespace merino {
 namespace {
 
 enum class FlagKind { boolean, value, repeated };
-enum class FlagOrigin { flannel, merino, unsupported };
 
 struct Flag {
   std::string name;
@@ -21,7 +20,6 @@ struct Flag {
   std::string default_text;
   std::string help;
   std::function<Status(CommandLine&, const std::string&)> apply;
-  FlagOrigin origin = FlagOrigin::flannel;
 };
 
 using Apply = std::function<Status(CommandLine&, const std::string&)>;
@@ -142,14 +140,10 @@ Status apply_log_level(CommandLine& line, const std::string& value) {
   return ok();
 }
 
-// A flag of flanneld that is known and not honoured yet: its default says nothing, any other value is refused.
-Flag unsupported(const std::string& name, FlagKind kind, const std::string& default_text) {
-  const auto refuse = [kind, default_text](CommandLine&, const std::string& value) -> Status {
-    if (value == default_text) return ok();
-    if (kind == FlagKind::boolean && TRY(parse_go_bool(value)) == (default_text == "true")) return ok();
-    return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"), "leave the flag out: this version carries IPv4 only");
-  };
-  return {name, kind, default_text, "not supported in this version", refuse, FlagOrigin::unsupported};
+// Its default says nothing, any other value is refused.
+Status refuse_ipv6(CommandLine&, const std::string& value) {
+  if (value.empty()) return ok();
+  return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"), "leave the flag out: this version carries IPv4 only");
 }
 
 std::vector<Flag> make_flags() {
@@ -157,8 +151,8 @@ std::vector<Flag> make_flags() {
   const AgentOptions defaults;
   std::vector<Flag> flags = {
       {"lease-dir", value, "", "directory of lease files that all nodes of the network share: the lease store",
-       text_into(&AgentOptions::lease_dir), FlagOrigin::merino},
-      {"log-level", value, defaults.log_level, "debug, info, warning or error", apply_log_level, FlagOrigin::merino},
+       text_into(&AgentOptions::lease_dir)},
+      {"log-level", value, defaults.log_level, "debug, info, warning or error", apply_log_level},
       {"net-config-path", value, defaults.net_conf_path, "the network's configuration", text_into(&AgentOptions::net_conf_path)},
       {"subnet-file", value, defaults.subnet_file, "what the CNI plugin reads is written here", text_into(&AgentOptions::subnet_file)},
       {"iface", repeated, "", "interface for traffic between nodes, by address or name; the first that exists is taken",
@@ -201,16 +195,16 @@ std::vector<Flag> make_flags() {
       {"ip-blackhole-route", boolean, "false",
        "without effect: what has the address of no pod is dropped in merino0 and counted, with or without a route for it",
        apply_boolean_without_effect},
+      {"public-ipv6", value, "", "not supported in this version", refuse_ipv6},
       {"vmodule", value, "", "without effect, for flanneld's command lines", accept_without_effect},
       {"log_backtrace_at", value, ":0", "without effect, for flanneld's command lines", accept_without_effect},
       {"v", value, "0", "verbosity; 1 and above is --log-level=debug", apply_verbosity},
       {"cleanup", boolean, "false", "take everything of merino's off this node, whose merinod must have ended, and exit",
-       command(Command::cleanup), FlagOrigin::merino},
+       command(Command::cleanup)},
       {"version", boolean, "false", "print the version and exit", command(Command::version)},
       {"help", boolean, "false", "print this text and exit", command(Command::help)},
       {"h", boolean, "false", "the same", command(Command::help)},
   };
-  flags.push_back(unsupported("public-ipv6", value, ""));
   return flags;
 }
 
@@ -320,7 +314,7 @@ std::string help_text() {
     if (flag.kind != FlagKind::boolean) left += " value";
     text += fmt::format("  {:<32} {}", left, flag.help);
     if (flag.kind == FlagKind::repeated) text += "; may be given several times";
-    if (!flag.default_text.empty() && flag.origin != FlagOrigin::unsupported) text += fmt::format(" (default {})", flag.default_text);
+    if (!flag.default_text.empty()) text += fmt::format(" (default {})", flag.default_text);
     text += "\n";
   }
   return text;

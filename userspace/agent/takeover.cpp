@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/nft.h"
+#include "agent/nft_json.h"
 #include "agent/steps.h"
 #include "base/file.h"
 #include "base/process.h"
@@ -30,23 +31,6 @@ struct LegacyChain {
 };
 constexpr std::array<LegacyChain, 2> kLegacyChains = {
     {{"nat", "POSTROUTING", "FLANNEL-POSTRTG", "flanneld masq"}, {"filter", "FORWARD", "FLANNEL-FWD", "flanneld forward"}}};
-
-std::string text_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-Result<std::vector<json>> objects(const std::string& text, const char* kind) {
-  const json document = json::parse(text, nullptr, false);
-  if (!document.is_object() || !document.contains("nftables") || !document["nftables"].is_array()) {
-    return fail(ErrorKind::decode, "nftables gave no JSON listing");
-  }
-  std::vector<json> out;
-  for (const json& element : document["nftables"]) {
-    if (element.is_object() && element.contains(kind) && element[kind].is_object()) out.push_back(element[kind]);
-  }
-  return out;
-}
 
 const LegacyChain* known_chain(const std::string& name) {
   const auto* found =
@@ -156,8 +140,8 @@ Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni) {
 
 Result<std::vector<FlannelChain>> parse_flannel_chains(const std::string& nft_json) {
   std::vector<FlannelChain> chains;
-  for (const json& object : TRY(objects(nft_json, "chain"))) {
-    FlannelChain chain{text_of(object, "family"), text_of(object, "table"), text_of(object, "name")};
+  for (const json& object : TRY(nft_objects(nft_json, "chain"))) {
+    FlannelChain chain{nft_text(object, "family"), nft_text(object, "table"), nft_text(object, "name")};
     const LegacyChain* known = known_chain(chain.name);
     const bool ip = chain.family == "ip" || chain.family == "ip6";
     if (ip && known != nullptr && chain.table == known->table) chains.push_back(std::move(chain));
@@ -167,8 +151,8 @@ Result<std::vector<FlannelChain>> parse_flannel_chains(const std::string& nft_js
 
 Result<std::vector<std::string>> parse_flannel_tables(const std::string& nft_json) {
   std::vector<std::string> tables;
-  for (const json& object : TRY(objects(nft_json, "table"))) {
-    const std::string table = text_of(object, "family") + " " + text_of(object, "name");
+  for (const json& object : TRY(nft_objects(nft_json, "table"))) {
+    const std::string table = nft_text(object, "family") + " " + nft_text(object, "name");
     if (table == "ip flannel-ipv4" || table == "ip6 flannel-ipv6") tables.push_back(table);
   }
   return tables;
@@ -176,11 +160,12 @@ Result<std::vector<std::string>> parse_flannel_tables(const std::string& nft_jso
 
 Result<std::vector<uint64_t>> parse_jumps(const std::string& nft_json, const std::string& target) {
   std::vector<uint64_t> handles;
-  for (const json& rule : TRY(objects(nft_json, "rule"))) {
-    if (!rule.contains("handle") || !rule["handle"].is_number_unsigned()) continue;
+  for (const json& rule : TRY(nft_objects(nft_json, "rule"))) {
+    const auto handle = nft_handle(rule);
+    if (!handle) continue;
     for (const json& expression : rule.value("expr", json::array())) {
-      const bool jumps = expression.is_object() && expression.contains("jump") && text_of(expression["jump"], "target") == target;
-      if (jumps) handles.push_back(rule["handle"].get<uint64_t>());
+      const bool jumps = expression.is_object() && expression.contains("jump") && nft_text(expression["jump"], "target") == target;
+      if (jumps) handles.push_back(*handle);
     }
   }
   return handles;
