@@ -90,16 +90,17 @@ std::string fast_path_obstacle(const Node& node) {
 
 merino_config programs_config(const Node& node) {
   merino_config config{};
-  config.underlay_v4 = to_abi(node.uplink.address);
-  config.network_v4 = to_abi(node.conf.network.masked().address());
-  config.network_v4_len = static_cast<uint32_t>(node.conf.network.mapped_length());
+  config.v4.underlay = to_abi(node.uplink.address);
+  config.v4.network = to_abi(node.conf.network.masked().address());
+  config.v4.network_len = static_cast<uint32_t>(node.conf.network.mapped_length());
   config.uplink_ifindex = node.uplink.index;
   config.device_ifindex = node.device_index;
   config.vni = node.conf.vxlan.vni;
   config.pod_mtu = static_cast<uint32_t>(tunnel_mtu(node));
   config.tunnel_port = node.conf.backend == BackendType::vxlan ? htons(node.conf.vxlan.port) : 0;
+  config.tunnel = node.conf.backend == BackendType::vxlan ? MERINO_PEER_VXLAN : 0;
   config.direct = node.conf.has_direct_peers() ? 1 : 0;
-  to_abi(node.vtep_mac, config.vtep_mac);
+  to_abi(node.vtep_mac, config.v4.vtep_mac);
   config.fast_path = fast_path_obstacle(node).empty() ? 1 : 0;
   return config;
 }
