@@ -11,7 +11,7 @@ namespace {
 
 UplinkRequest request_of(const Node& node) {
   const AgentOptions& options = node.options;
-  return {families(node), options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip};
+  return {options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip, families(node)};
 }
 
 const Lease* own_lease(const Node& node) {
