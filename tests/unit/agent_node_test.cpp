@@ -40,15 +40,15 @@ Node example() {
 TEST(Node, ProgramsConfiguration) {
   Node node = example();
   const merino_config config = programs_config(node);
-  EXPECT_EQ(from_abi(config.underlay_v4), ip("192.168.88.12")) << "the interface's address: behind NAT the packets arrive there";
-  EXPECT_EQ(from_abi(config.network_v4), ip("10.244.0.0"));
-  EXPECT_EQ(config.network_v4_len, 112U);
+  EXPECT_EQ(from_abi(config.v4.underlay), ip("192.168.88.12")) << "the interface's address: behind NAT the packets arrive there";
+  EXPECT_EQ(from_abi(config.v4.network), ip("10.244.0.0"));
+  EXPECT_EQ(config.v4.network_len, 112U);
   EXPECT_EQ(config.uplink_ifindex, 2U);
   EXPECT_EQ(config.device_ifindex, 7U);
   EXPECT_EQ(config.vni, 1U);
   EXPECT_EQ(config.pod_mtu, 1450U);
   EXPECT_EQ(config.tunnel_port, htons(8472));
-  EXPECT_EQ(from_abi(config.vtep_mac), node.vtep_mac);
+  EXPECT_EQ(from_abi(config.v4.vtep_mac), node.vtep_mac);
   EXPECT_EQ(config.fast_path, 1);
 }
 

@@ -51,7 +51,7 @@ std::optional<Attachment> prove(Site& site, const AdoptionSite& where, const std
     if (std::find(names.begin(), names.end(), where.host_side.name) == names.end()) continue;
     std::vector<std::string> holders;
     for (const Prefix& address : result.addresses) holders.push_back(address_holder(kCniDir, result.network, address.address()));
-    const auto pod = prove_pod(where, result, site.node.lease.subnet, holders);
+    const auto pod = prove_pod(where, result, site.node.lease.subnet.first(), holders);
     if (!pod) spdlog::debug("container {} is not adopted: {}", result.container_id, pod.error().message());
     if (pod && host_reaches(site.netlink, *pod, where.bridge ? where.bridge->index : where.host_side.index)) return *pod;
   }
@@ -108,7 +108,7 @@ Result<std::optional<Link>> gateway_bridge(Netlink& netlink, const IpAddress& ga
 
 Result<bool> keep_adopted(Site& site) {
   const FileLock lock = TRY(attachments_lock());
-  const auto bridge = TRY(gateway_bridge(site.netlink, gateway_address(site.node)));
+  const auto bridge = TRY(gateway_bridge(site.netlink, gateway_address(site.node.lease.subnet.first())));
   bool changed = false;
   const std::vector<Link> links = TRY(site.netlink.links());
   std::vector<Attachment> pods = TRY(provable_pods(site, links, bridge ? &*bridge : nullptr));

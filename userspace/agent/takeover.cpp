@@ -129,10 +129,12 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-std::string flannel_device_name(uint32_t vni) { return fmt::format("flannel.{}", vni); }
+std::string flannel_device_name(uint32_t vni, Family family) {
+  return fmt::format("flannel{}.{}", family == Family::v4 ? "" : "-v6", vni);
+}
 
-Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni) {
-  const std::string name = flannel_device_name(vni);
+Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni, Family family) {
+  const std::string name = flannel_device_name(vni, family);
   auto link = TRY(netlink.link_by_name(name));
   if (!link || link->kind != "vxlan" || link->name != name) return std::nullopt;
   return link;
@@ -180,7 +182,7 @@ Result<bool> remove_flannel_rules() {
 
 // Everything is ready but the UDP port: the kernel gives it to one of the two devices at a time.
 Result<bool> take_over_device(Site& site) {
-  const auto flannel = TRY(flannel_device(site.netlink, site.node.conf.vxlan.vni));
+  const auto flannel = TRY(flannel_device(site.netlink, site.node.conf.vxlan.vni, Family::v4));
   if (!flannel) return false;
   if (site.device_takeovers > kPatience) return contended("flannel's device " + flannel->name);
   const auto start = std::chrono::steady_clock::now();
