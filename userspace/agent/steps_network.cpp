@@ -83,7 +83,7 @@ Result<bool> keep_device(Site& site) {
   Node& node = site.node;
   VxlanSpec spec{kDeviceName, node.conf.vxlan.port, node.vtep_mac.first(), tunnel_mtu(node)};
   // They have the port until everything else is in place.
-  for (const Family family : families(node)) {
+  for (const Family family : kFamilies) {
     const auto flannel = TRY(flannel_device(site.netlink, node.conf.vxlan.vni, family));
     if (flannel && flannel->is_up()) spec.activation = Activation::later;
   }
@@ -134,11 +134,14 @@ Result<bool> keep_route(Site& site) {
 
 Result<bool> keep_rules(Site& site) {
   const Node& node = site.node;
-  if (!node.options.ip_masq) return Masquerade::ensure_absent();
   const auto ports = node.options.masq_fully_random ? MasqueradePorts::fully_random : MasqueradePorts::kept;
   bool changed = false;
-  for (const Family family : families(node))
-    changed |= TRY(site.masquerade.ensure({node.conf.pools[family]->network, node.lease.subnet[family].value(), ports}));
+  for (const Family family : kFamilies) {
+    const auto& pool = node.conf.pools[family];
+    const bool wanted = node.options.ip_masq && pool;
+    changed |= wanted ? TRY(site.masquerade.ensure({pool->network, node.lease.subnet[family].value(), ports}))
+                      : TRY(Masquerade::ensure_absent(family));
+  }
   return changed;
 }
 
