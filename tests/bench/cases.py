@@ -50,6 +50,7 @@ class Case:
     def sample(self, path, milliseconds):
         server = {'remote': path.remote.address, 'local': path.local.address, 'service': paths.SERVICE_IP}[self.target]
         client_cpu, server_cpu = self.cpus
+        path.forget_flows()
         if self.kind == 'tcp_stream':
             return self._stream(path, server, client_cpu, server_cpu, milliseconds)
         return float(path.client.run(path.build / 'tests/bench/netload', self.kind, server, paths.LOAD_PORT[server_cpu], milliseconds,

@@ -21,13 +21,14 @@ class Path:
         self.nodes = [lab.Node(f'{self.name}{i}') for i in (1, 2)]
         lab.connect(*self.nodes, f'192.168.{10 + number}')
         for node in self.nodes:
-            # Connections of one sample must not fill the tables of the next one's.
-            node.sysctl('net.ipv4.ip_forward=1', 'net.netfilter.nf_conntrack_tcp_timeout_time_wait=1', 'net.bridge.bridge-nf-call-iptables=1')
+            node.sysctl('net.ipv4.ip_forward=1', 'net.bridge.bridge-nf-call-iptables=1')
             node.run('iptables-restore', '--noflush', text=rules.KUBE_PROXY)
         self.services = 0
         self.set_up()
         for place in (self.client, self.remote, self.local):
-            place.sysctl('net.ipv4.ip_local_port_range=1024 65535', 'net.ipv4.ip_local_reserved_ports=5201,5202,7000-7020')
+            place.sysctl('net.ipv4.ip_local_port_range=1024 65535', 'net.ipv4.ip_local_reserved_ports=5201,5202,7000-7020',
+                         # No TIME_WAIT: a connection by the service address would meet that of a direct one with the same ports.
+                         'net.ipv4.tcp_max_tw_buckets=0')
         self._start_servers()
         self._add_services()
 
@@ -55,6 +56,11 @@ class Path:
         for node in self.nodes:
             node.run('iptables-restore', '--noflush', text=rules.in_nat(before + behind))
         self.services = count
+
+    def forget_flows(self):
+        """Empties conntrack's tables. A sample must not find the connections of the one before: translation then looks for free ports."""
+        for node in self.nodes:
+            node.run('conntrack', '--flush')
 
     def set_offloads(self, *features):
         for node in self.nodes:
