@@ -12,6 +12,7 @@ import lab
 import machine
 import path_report
 import paths
+import program_cost
 import rounds
 
 SECONDS = {'full': 1.0, 'quick': 0.3, 'smoke': 0.1}
@@ -46,7 +47,7 @@ def open_lab():
 def compare_paths(options):
     """Traffic on the three paths; (text, data) for the report."""
     chosen = {'full': cases.full, 'quick': cases.quick, 'smoke': cases.smoke}[options.length]()
-    say(f'==> three pairs of nodes; {len(chosen)} cases, {options.rounds} rounds')
+    say(f'three pairs of nodes; {len(chosen)} cases, {options.rounds} rounds')
     all_paths = [make(number, options.build_dir) for number, make in enumerate(paths.PATHS)]
     comparisons, stage = [], None
     for case in chosen:
@@ -60,7 +61,6 @@ def compare_paths(options):
         comparison = rounds.interleave(case, all_paths, options.rounds, SECONDS[options.length] * 1000)
         comparisons.append(comparison)
         say(f'  {case.title:<62} {comparison.ratio("host"):5.2f} of host  {comparison.ratio("flannel"):5.2f} of flannel')
-    options.output.mkdir(parents=True, exist_ok=True)
     path_report.write_csv(comparisons, options.output / 'paths.csv')
     plots = path_report.write_plots(comparisons, options.output)
     text = '## Traffic\n\n' + ''.join(f'* {path.name}: {path.what}\n' for path in paths.PATHS) + '\n'
@@ -68,23 +68,24 @@ def compare_paths(options):
     return text, path_report.as_json(comparisons)
 
 
-PARTS = {'paths': compare_paths}
+PARTS = {'paths': compare_paths, 'programs': program_cost.measure}
 
 
 def main():
     options = parse(sys.argv[1:])
     open_lab()
+    options.output.mkdir(parents=True, exist_ok=True)
     facts = machine.describe(lab.ROOT)
     started = time.monotonic()
     texts, data = [], {'machine': facts, 'started': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M UTC')}
     for name in options.only or PARTS:
+        say(f'==> {name}')
         text, data[name.replace('-', '_')] = PARTS[name](options)
         texts.append(text)
     data['seconds'] = round(time.monotonic() - started)
     head = (f'# Benchmark\n\nMade by `scripts/bench`, {data["started"]}, in {data["seconds"]} s. Do not edit: run it again.\n\n'
             f'Machine: {facts["cpu"]}, {facts["cpus"]} CPUs ({facts["virtualization"]}), {facts["memory_gib"]} GiB, Linux {facts["kernel"]}, '
             f'{facts["system"]}, {facts["iptables"]}, {facts["iperf3"]}; merino {facts["commit"]}; load at the start {facts["load"]}.\n\n')
-    options.output.mkdir(parents=True, exist_ok=True)
     (options.output / 'report.md').write_text(head + '\n'.join(texts))
     (options.output / 'report.json').write_text(json.dumps(data, indent=1) + '\n')
     say('\n' + '\n'.join(texts) + f'\nbench: {data["seconds"]} s; the report is {options.output}/report.md')
