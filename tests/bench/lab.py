@@ -103,6 +103,11 @@ class Node(Place):
         self.address = None
         super().__init__(name, ['nsenter', '--target', str(self.pid), '--mount', '--net', '--'])
 
+    def remove(self):
+        """The node's namespaces go when nobody is in them any more."""
+        self._holder.kill()
+        self._holder.wait()
+
     def add_pod(self, name, conflist, plugin_path):
         path = LAB / f'{self.name}.conflist'
         path.write_text(json.dumps(conflist))

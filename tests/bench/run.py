@@ -8,6 +8,7 @@ import sys
 import time
 
 import cases
+import control_plane
 import lab
 import machine
 import path_report
@@ -68,7 +69,7 @@ def compare_paths(options):
     return text, path_report.as_json(comparisons)
 
 
-PARTS = {'paths': compare_paths, 'programs': program_cost.measure}
+PARTS = {'paths': compare_paths, 'programs': program_cost.measure, 'control-plane': control_plane.measure}
 
 
 def main():
