@@ -102,11 +102,14 @@ class FlannelPath(Path):
         node.run('iptables-restore', '--noflush', text=rules.FLANNEL.format(subnet=f'{own}.0/24', network=rules.NETWORK))
 
     @staticmethod
-    def _conflist(index):
-        return {'cniVersion': '0.3.1', 'name': 'cbr0', 'plugins': [{
-            'type': 'bridge', 'bridge': 'cni0', 'mtu': UNDERLAY_MTU - 50, 'hairpinMode': True, 'ipMasq': False, 'isGateway': True,
-            'isDefaultGateway': True, 'ipam': {'type': 'host-local', 'ranges': [[{'subnet': f'10.244.{index + 1}.0/24'}]],
-                                               'routes': [{'dst': rules.NETWORK}]}}]}
+    def bridge_conf(index):
+        """What flannel's plugin gives to the bridge plugin."""
+        return {'type': 'bridge', 'bridge': 'cni0', 'mtu': UNDERLAY_MTU - 50, 'hairpinMode': True, 'ipMasq': False, 'isGateway': True,
+                'isDefaultGateway': True, 'ipam': {'type': 'host-local', 'ranges': [[{'subnet': f'10.244.{index + 1}.0/24'}]],
+                                                   'routes': [{'dst': rules.NETWORK}]}}
+
+    def _conflist(self, index):
+        return {'cniVersion': '0.3.1', 'name': 'cbr0', 'plugins': [self.bridge_conf(index)]}
 
 
 class MerinoPath(Path):

@@ -8,6 +8,7 @@ import sys
 import time
 
 import cases
+import cni_latency
 import control_plane
 import lab
 import machine
@@ -69,7 +70,7 @@ def compare_paths(options):
     return text, path_report.as_json(comparisons)
 
 
-PARTS = {'paths': compare_paths, 'programs': program_cost.measure, 'control-plane': control_plane.measure}
+PARTS = {'paths': compare_paths, 'programs': program_cost.measure, 'cni': cni_latency.measure, 'control-plane': control_plane.measure}
 
 
 def main():
