@@ -117,7 +117,17 @@ def _measure_size(options, store, slow, size, numbers):
     agent.start(store.count)
     result['restart'] = agent.known_at
     agent.remove()
+    result['sync'] = _sync_cost(options, size, next(numbers))
     return result
+
+
+def _sync_cost(options, size, number):
+    """Milliseconds of CPU for writing the peers into the maps: all new, none changed, one changed, all removed."""
+    node = lab.Node(f'sync{number}')
+    try:
+        return [float(line) for line in node.run(options.build_dir / 'tests/bench/peer_sync', size).split()]
+    finally:
+        node.remove()
 
 
 def _row(result):
@@ -145,4 +155,7 @@ def measure(options):
             f'{CHANGES_A_SECOND} leases a second change.\n\n')
     text += markdown(['leases', 'start, s', '+3 ms, s', 'restart, s', 'lease to map, ms', 'max', 'MiB', 'MiB at most', 'MiB after changes',
                       'CPU idle', 'CPU changing'], [_row(result) for result in results], left=0)
+    text += '\nMilliseconds of CPU of the one function that brings the maps to the peers that should be there:\n\n'
+    text += markdown(['peers', 'all new', 'none changed', 'one changed', 'all removed'],
+                     [[f'{result["leases"]:,}', *(f'{value:.1f}' for value in result['sync'])] for result in results], left=0)
     return text, results
