@@ -15,13 +15,17 @@ class Bench:
 
     def __init__(self, build):
         self._tool = build / 'tests/bench/cni_cost'
-        self._merino = paths.MerinoPath(len(paths.PATHS) + 1, build).nodes[0]
-        self._flannel = paths.FlannelPath(len(paths.PATHS) + 2, build).nodes[0]
+        self._paths = [paths.MerinoPath(len(paths.PATHS), build), paths.FlannelPath(len(paths.PATHS) + 1, build)]
+        self._merino, self._flannel = (path.nodes[0] for path in self._paths)
         self._plugins = {
             'merino': (self._merino, build / 'cni/merino', {'cniVersion': '1.0.0', 'name': 'cbr0', 'type': 'merino'}),
             'bridge, host-local': (self._flannel, '/usr/lib/cni/bridge', {
                 'cniVersion': '1.0.0', 'name': 'cbr0', **paths.FlannelPath.bridge_conf(0)})}
         self._others = {}
+
+    def end(self):
+        for path in self._paths:
+            path.end()
 
     def names(self, node, count):
         names = [f'n{index}' for index in range(count)]
@@ -79,4 +83,5 @@ def measure(options):
             ['what', 'call', 'median', '90 %', 'a pod, all together'],
             [[row['what'], row['command'], f'{row["median"]:.2f}', f'{row["p90"]:.2f}', f'{row["together"] / row["calls"]:.2f}'] for row in rows], left=2)
         print(f'  {title}', flush=True)
+    bench.end()
     return text, data

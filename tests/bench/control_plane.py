@@ -49,10 +49,10 @@ class Agent:
         self._process.wait()
 
     def resident(self):
-        """MiB: now, and at the most."""
+        """MiB: now; of that the process's own, not of files; and at the most."""
         lines = pathlib.Path(f'/proc/{self._process.pid}/status').read_text().splitlines()
         fields = dict(line.split(':', 1) for line in lines)
-        return tuple(int(fields[name].split()[0]) / 1024 for name in ('VmRSS', 'VmHWM'))
+        return tuple(int(fields[name].split()[0]) / 1024 for name in ('VmRSS', 'RssAnon', 'VmHWM'))
 
     def cpu_seconds(self):
         fields = pathlib.Path(f'/proc/{self._process.pid}/stat').read_text().rsplit(')', 1)[1].split()
@@ -64,7 +64,7 @@ class Agent:
 
     def remove(self):
         self.stop()
-        self.node.remove()
+        self.node.end()
 
 
 def _lease_to_map(agent, store, count):
@@ -108,7 +108,7 @@ def _measure_size(options, store, slow, size, numbers):
         result[name] = statistics.median(seconds)
     agent = Agent(next(numbers), options.build_dir, store.url, size)
     lab.wait_until('ready', lambda: agent._says(0, 'ready: '))
-    result['resident'], result['resident_at_most'] = agent.resident()
+    result['resident'], result['resident_own'], result['resident_at_most'] = agent.resident()
     result['idle'] = _cpu_share(agent, SECONDS[options.length])
     result['changing'] = _cpu_share(agent, SECONDS[options.length], lambda index: store.change(index % store.count, index // store.count + 1))
     result['resident_after_changes'] = agent.resident()[0]
@@ -127,13 +127,13 @@ def _sync_cost(options, size, number):
     try:
         return [float(line) for line in node.run(options.build_dir / 'tests/bench/peer_sync', size).split()]
     finally:
-        node.remove()
+        node.end()
 
 
 def _row(result):
     delays = sorted(result['lease_to_map'])
     return [f'{result["leases"]:,}', f'{result["start_local"]:.2f}', f'{result["start_slow"]:.2f}', f'{result["restart"]:.2f}',
-            f'{statistics.median(delays):.1f}', f'{delays[-1]:.1f}', f'{result["resident"]:.1f}', f'{result["resident_at_most"]:.1f}',
+            f'{statistics.median(delays):.1f}', f'{delays[-1]:.1f}', f'{result["resident"]:.1f}', f'{result["resident_own"]:.1f}', f'{result["resident_at_most"]:.1f}',
             f'{result["resident_after_changes"]:.1f}', f'{result["idle"]:.1%}', f'{result["changing"]:.1%}']
 
 
@@ -151,9 +151,9 @@ def measure(options):
     text = ('## Control plane\n\nmerinod on a node of its own, leases of other nodes in a real etcd (of one member, in memory). Seconds from the start of the '
             f'process until all peers are in the map, on new nodes (medians of {STARTS[options.length]}) with etcd near and with {DELAY * 1000:.0f} ms added to '
             'each request, and on one that has them already; milliseconds from the put of a new lease to its entry in the map (median, '
-            f'maximum of {LEASES_ONE_BY_ONE[options.length]}); resident memory in MiB; CPU of one while nothing happens, and while '
+            f'maximum of {LEASES_ONE_BY_ONE[options.length]}); resident memory in MiB, the part of it that is not of program files, and the most there was; CPU of one while nothing happens, and while '
             f'{CHANGES_A_SECOND} leases a second change.\n\n')
-    text += markdown(['leases', 'start, s', '+3 ms, s', 'restart, s', 'lease to map, ms', 'max', 'MiB', 'MiB at most', 'MiB after changes',
+    text += markdown(['leases', 'start, s', '+3 ms, s', 'restart, s', 'lease to map, ms', 'max', 'MiB', 'own', 'at most', 'after changes',
                       'CPU idle', 'CPU changing'], [_row(result) for result in results], left=0)
     text += '\nMilliseconds of CPU of the one function that brings the maps to the peers that should be there:\n\n'
     text += markdown(['peers', 'all new', 'none changed', 'one changed', 'all removed'],

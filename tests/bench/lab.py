@@ -47,6 +47,7 @@ class Place:
     def __init__(self, name, enter):
         self.name = name
         self.enter = enter
+        self._started = []
 
     def command(self, arguments, cpu=None):
         pin = [] if cpu is None else ['taskset', '-c', str(cpu)]
@@ -69,7 +70,15 @@ class Place:
                                        stdin=subprocess.DEVNULL, text=True)
         if ready and process.stdout.readline().strip() != ready:
             raise Failed(f'{self.name}: {" ".join(map(str, arguments))} did not start')
+        self._started.append(process)
         return process
+
+    def end(self):
+        """Ends what start() left running."""
+        for process in self._started:
+            process.kill()
+            process.wait()
+        self._started = []
 
     def ip(self, *lines):
         self.run('ip', '-batch', '-', text='\n'.join(lines) + '\n')
@@ -103,8 +112,9 @@ class Node(Place):
         self.address = None
         super().__init__(name, ['nsenter', '--target', str(self.pid), '--mount', '--net', '--'])
 
-    def remove(self):
+    def end(self):
         """The node's namespaces go when nobody is in them any more."""
+        super().end()
         self._holder.kill()
         self._holder.wait()
 

@@ -18,7 +18,8 @@ class Path:
 
     def __init__(self, number, build):
         self.build = build
-        self.nodes = [lab.Node(f'{self.name}{i}') for i in (1, 2)]
+        self.number = number
+        self.nodes = [lab.Node(f'{self.name}{number}{i}') for i in (1, 2)]
         lab.connect(*self.nodes, f'192.168.{10 + number}')
         for node in self.nodes:
             node.sysctl('net.ipv4.ip_forward=1', 'net.bridge.bridge-nf-call-iptables=1')
@@ -34,6 +35,10 @@ class Path:
 
     def set_up(self):
         raise NotImplementedError
+
+    def end(self):
+        for place in dict.fromkeys((self.client, self.remote, self.local, *self.nodes)):
+            place.end()
 
     def _start_servers(self):
         for place in dict.fromkeys((self.remote, self.local)):
@@ -118,7 +123,7 @@ class MerinoPath(Path):
     client_network = rules.NETWORK
 
     def set_up(self):
-        leases = lab.LAB / 'leases'
+        leases = lab.LAB / f'leases{self.number}'
         leases.mkdir(exist_ok=True)
         conf = lab.LAB / 'net-conf.json'
         conf.write_text(json.dumps({'Network': rules.NETWORK, 'Backend': {'Type': 'vxlan'}}))

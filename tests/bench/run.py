@@ -63,6 +63,8 @@ def compare_paths(options):
         comparison = rounds.interleave(case, all_paths, options.rounds, SECONDS[options.length] * 1000)
         comparisons.append(comparison)
         say(f'  {case.title:<62} {comparison.ratio("host"):5.2f} of host  {comparison.ratio("flannel"):5.2f} of flannel')
+    for path in all_paths:
+        path.end()
     path_report.write_csv(comparisons, options.output / 'paths.csv')
     plots = path_report.write_plots(comparisons, options.output)
     text = '## Traffic\n\n' + ''.join(f'* {path.name}: {path.what}\n' for path in paths.PATHS) + '\n'
