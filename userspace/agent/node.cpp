@@ -98,6 +98,7 @@ merino_config programs_config(const Node& node) {
   config.vni = node.conf.vxlan.vni;
   config.pod_mtu = static_cast<uint32_t>(tunnel_mtu(node));
   config.tunnel_port = node.conf.backend == BackendType::vxlan ? htons(node.conf.vxlan.port) : 0;
+  config.device_port = htons(node.conf.vxlan.port);
   config.tunnel = node.conf.backend == BackendType::vxlan ? MERINO_PEER_VXLAN : 0;
   config.direct = node.conf.has_direct_peers() ? 1 : 0;
   to_abi(node.vtep_mac, config.v4.vtep_mac);
