@@ -1,15 +1,15 @@
 // IPv6: the bytes that leave the programs, and the VXLAN driver over an IPv6 underlay.
 #include <gmock/gmock.h>
 
+#include <chrono>
+#include <thread>
+
 #include "bpf/attached_fixture.h"
 #include "bpf/cases.h"
 
 namespace merino::test {
 
 namespace {
-
-using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
 constexpr const char* kSolicitedNode = "ff02::1:ff00:1";
 constexpr uint32_t kRouterSolicitedOverride = 0xe0000000;
@@ -151,6 +151,25 @@ TEST_F(V6Tunnel, LeavesTheUplinkWithAChecksum) {
     EXPECT_EQ(counted(MERINO_ENCAP_DRIVER, before), 1U);
     EXPECT_EQ(counted(MERINO_HOST_DRIVER, before), 1U);
   }
+}
+
+// The pod's kernel believes the answer to its question for the gateway.
+TEST_F(V6Tunnel, IsFoundByAPodThatKnowsNoNeighbour) {
+  const Netns& pod = topology.pod_a();
+  pod.sysctl("ipv6.conf.eth0.disable_ipv6", "0");
+  pod.ip(std::string("addr add ") + kPodA6 + "/128 dev eth0 nodad\nroute add " + kGateway6 + " dev eth0 src " + kPodA6 +
+         "\nroute add default via " + kGateway6 + " dev eth0 src " + kPodA6);
+  const auto before = programs.counters();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (counted(MERINO_ENCAP_DRIVER, before) == 0 && std::chrono::steady_clock::now() < deadline) {
+    pod.run(std::string("bash -c echo>/dev/udp/") + kPodAtPeer2V6 + "/80");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_GE(counted(MERINO_ENCAP_DRIVER, before), 1U) << pod.run("ip -6 neigh show dev eth0");
+  EXPECT_GE(counted(MERINO_ARP_REPLY, before), 1U);
+  const std::string neighbour = pod.run(std::string("ip -6 neigh show ") + kGateway6 + " dev eth0");
+  EXPECT_THAT(neighbour, ::testing::HasSubstr(kHostAMac));
+  EXPECT_THAT(neighbour, ::testing::HasSubstr("router"));
 }
 
 TEST_F(V6Tunnel, IsTakenFromTheWire) {
