@@ -218,6 +218,28 @@ TEST_F(V6Tunnel, OfOneFamilyInTheOther) {
   EXPECT_EQ(counted(MERINO_MIXED_FAMILY, before), 1U);
 }
 
+TEST_F(V6Tunnel, IsNotNeededOnTheSegment) {
+  auto config = topology.config();
+  config.direct = 1;
+  LoadedPrograms direct(config);
+  direct.fill_direct();
+  links.clear();
+  links.push_back(attach_tcx(direct.fd(Program::from_pod), "vetha", Direction::ingress));
+  links.push_back(attach_tcx(direct.fd(Program::from_wire), "uplink", Direction::ingress));
+  const V6 out = tcp<V6>(kPodA6, kPodAtPeer2V6);
+  auto before = direct.counters();
+  pod_a.send(from_pod_a(out));
+  const Frame at_wire = ethernet(kWireMac, kUplinkMac, one_hop_less(out));
+  EXPECT_TRUE(wire.receive_with(at_wire, 0));
+  EXPECT_THAT(direct.counted_since(before), ::testing::Contains(Count{MERINO_DIRECT, 1, from_pod_a(out).size()}));
+
+  const V6 in = tcp<V6>(kPodAtPeer2V6, kPodA6);
+  before = direct.counters();
+  wire.send(ethernet(kUplinkMac, kWireMac, in));
+  EXPECT_TRUE(pod_a.receive_with(ethernet(kPodAMac, kHostAMac, one_hop_less(in)), 0));
+  EXPECT_THAT(direct.counted_since(before), ::testing::Contains(Count{MERINO_DIRECT_IN, 1, from_pod_a(in).size()}));
+}
+
 TEST_F(V6Tunnel, JudgesTheSenderBehindTheDriver) {
   auto before = programs.counters();
   wire.send(with_trailer(tunnelled(udp<V6>(kPodAtPeer3V6, kPodA6), over_v6())));
