@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include "cluster/disjoint.h"
 #include "cluster/kube_follow.h"
 #include "cluster/printable.h"
 
@@ -177,12 +178,11 @@ LeaseSet KubeSource::make_set(const NodeLeases& nodes, const std::string& own) {
   }
   const bool counts = node != nodes.end() && node->second.reason.empty() && conflict.empty();
   for (Lease& lease : set.leases) {
-    if (!counts || !known.own || lease.subnet != node->second.lease.subnet) continue;
+    if (!counts || !known.own || lease.subnet != of_families(node->second.lease.subnet, known.networks)) continue;
     lease.attributes.public_ip = own_addresses(node->second, known.own->public_ip);
     // What flannel has left there of a family that this node does not use is no difference to be mended either.
     for (const Family family : kFamilies) {
       if (!known.own->vxlan[family]) lease.attributes.vxlan[family].reset();
-      if (!known.networks[family]) lease.subnet[family].reset();
     }
   }
   const std::lock_guard lock(mutex_);

@@ -12,8 +12,9 @@
 namespace merino {
 
 struct RejectedLease {
-  std::string key;     // as the store names it
-  std::string reason;  // what is wrong with it
+  std::string key;               // as the store names it
+  std::string reason;            // what is wrong with it
+  std::optional<Lease> lease{};  // of a file or key that is a lease, and overlaps one that counts
 };
 
 struct LeaseSet {

@@ -205,13 +205,11 @@ Result<Lease> RemoteStore::carry_out(const Lease& lease) {
   Lease renewed = TRY(source_->renew(lease));
   const std::lock_guard guard(lock_);
   if (set_) {
+    // In the place of what it overlaps: the node's subnets may have changed.
     auto& leases = set_->leases;
-    const auto at = std::find_if(leases.begin(), leases.end(), [&](const Lease& other) { return !(other.subnet < renewed.subnet); });
-    if (at != leases.end() && at->subnet == renewed.subnet) {
-      *at = renewed;
-    } else {
-      leases.insert(at, renewed);
-    }
+    std::erase_if(leases, [&](const Lease& other) { return overlap(other.subnet, renewed.subnet); });
+    const auto at = std::find_if(leases.begin(), leases.end(), [&](const Lease& other) { return renewed.subnet < other.subnet; });
+    leases.insert(at, renewed);
   }
   return renewed;
 }
