@@ -11,7 +11,17 @@ namespace {
 
 UplinkRequest request_of(const Node& node) {
   const AgentOptions& options = node.options;
-  return {families(node), options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip};
+  return {options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip, families(node)};
+}
+
+// One interface and its addresses: a node has hundreds, and this is asked for at every change of any of them.
+Result<NetworkSnapshot> snapshot_of(Netlink& netlink, const std::string& interface) {
+  NetworkSnapshot snapshot;
+  const auto link = TRY(netlink.link_by_name(interface));
+  if (!link) return snapshot;
+  snapshot.links.push_back(*link);
+  snapshot.addresses = TRY(netlink.addresses(link->index));
+  return snapshot;
 }
 
 const Lease* own_lease(const Node& node) {
@@ -50,9 +60,9 @@ Result<Uplink> find_uplink(const Node& node, Netlink& netlink) {
 
 Result<bool> follow_uplink(Site& site) {
   Uplink& uplink = site.node.uplink;
-  const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
-  auto fresh = refresh_uplink(uplink, snapshot);
+  auto fresh = refresh_uplink(uplink, TRY(snapshot_of(site.netlink, uplink.name)));
   if (!fresh) {
+    const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
     fresh =
         choose_uplink(request_of(site.node), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
     if (!fresh) return tl::unexpected(std::move(fresh).error());

@@ -25,11 +25,11 @@ struct NetworkSnapshot {
 };
 
 struct UplinkRequest {
-  std::vector<Family> families = {Family::v4};  // of each the uplink must have an address
   std::vector<std::string> ifaces;
   std::vector<std::string> iface_regexes;
   std::optional<IpAddress> iface_can_reach;
   PerFamily<IpAddress> public_ip;
+  std::vector<Family> families = {Family::v4};  // of each the uplink must have an address
 };
 
 struct Uplink {

@@ -34,8 +34,7 @@ struct PerFamily {
   PerFamily(std::optional<T> of_v4, std::optional<T> of_v6) : v4(std::move(of_v4)), v6(std::move(of_v6)) {}
   // The one of its family, and none of the other.
   PerFamily(const T& one)  // NOLINT(google-explicit-constructor): an IPv4 address is all addresses of a node that has no other
-    requires OfAFamily<T>
-  {
+      requires OfAFamily<T> {
     (*this)[one.family()] = one;
   }
 

@@ -20,8 +20,7 @@ Result<std::optional<IpAddress>> read_address(const KubeNode& node, const std::s
   if (text == nullptr || text->empty()) return std::nullopt;
   const auto address = IpAddress::parse(*text);
   if (!address || address->family() != family) {
-    return fail(ErrorKind::decode, "annotation {} must be an {} address, found \"{}\"", annotation, family_name(family),
-                printable(*text));
+    return fail(ErrorKind::decode, "annotation {} must be an {} address, found \"{}\"", annotation, family_name(family), printable(*text));
   }
   if (!is_node_address(*address)) {
     return fail(ErrorKind::invalid, "annotation {} must be the unicast address of a node, found \"{}\"", annotation, printable(*text));

@@ -15,8 +15,8 @@ namespace merino {
 struct NodeLease {
   std::string created;  // KubeNode::created
   Lease lease;
-  std::string reason;                  // why it is no lease; empty: the lease is valid
-  PerFamily<IpAddress> overwrite;      // public-ip-overwrite and public-ipv6-overwrite, if they are addresses
+  std::string reason;              // why it is no lease; empty: the lease is valid
+  PerFamily<IpAddress> overwrite;  // public-ip-overwrite and public-ipv6-overwrite, if they are addresses
   bool operator==(const NodeLease&) const = default;
 };
 
@@ -31,9 +31,9 @@ Result<LeaseAttributes> read_attributes(const KubeNode& node, const AnnotationNa
 // The node's podCIDRs, one of each family at most. unavailable while it has none; decode for one that is no prefix.
 Result<Subnets> read_pod_cidrs(const KubeNode& node);
 
-// The leases that count. What lies outside of `networks` is rejected; a family without a network does no harm. Of nodes whose podCIDRs overlap, the one that was
-// created first counts, of two with the same second the one whose name comes first: every node sees the same, and a newcomer takes nothing
-// away from a node that is there. Rejected are named by their node.
+// The leases that count. What lies outside of `networks` is rejected; a family without a network does no harm. Of nodes whose podCIDRs
+// overlap, the one that was created first counts, of two with the same second the one whose name comes first: every node sees the same, and
+// a newcomer takes nothing away from a node that is there. Rejected are named by their node.
 LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks);
 
 // What is to be written as public-ip and public-ipv6: the overwrite if the node has it, else `attributes`' own. An overwrite that is no

@@ -112,9 +112,9 @@ Result<Subnets> KubeSource::own_subnets(const KubeNode& node) {
   for (const Family family : kFamilies) {
     if (!networks[family]) continue;
     if (!all[family]) {
-      return with_remedy(fail(ErrorKind::invalid, "node \"{}\" has no {} podCIDR, only {}", printable(node.name), family_name(family),
-                              to_string(all)),
-                         "kube-controller-manager's --cluster-cidr must name a network of each family that net-conf.json enables");
+      return with_remedy(
+          fail(ErrorKind::invalid, "node \"{}\" has no {} podCIDR, only {}", printable(node.name), family_name(family), to_string(all)),
+          "kube-controller-manager's --cluster-cidr must name a network of each family that net-conf.json enables");
     }
     if (!networks[family]->contains(*all[family])) {
       return with_remedy(

@@ -33,9 +33,9 @@ struct VxlanLease {
 
 // What a node says of itself.
 struct LeaseAttributes {
-  PerFamily<IpAddress> public_ip;   // at least one
-  std::string backend_type;         // "vxlan"; empty for udp and alloc
-  PerFamily<VxlanLease> vxlan;      // BackendData and BackendV6Data when backend_type is vxlan
+  PerFamily<IpAddress> public_ip;  // at least one
+  std::string backend_type;        // "vxlan"; empty for udp and alloc
+  PerFamily<VxlanLease> vxlan;     // BackendData and BackendV6Data when backend_type is vxlan
   bool operator==(const LeaseAttributes&) const = default;
 };
 

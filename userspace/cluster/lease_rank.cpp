@@ -16,8 +16,8 @@ namespace {
 auto rank(const LeaseFile& file, const NetConf* conf) {
   const Subnets& subnets = file.lease.subnet;
   const bool odd_length = conf != nullptr && std::any_of(kFamilies.begin(), kFamilies.end(), [&](Family family) {
-    return subnets[family] && conf->pools[family] && subnets[family]->length() != conf->pools[family]->subnet_len;
-  });
+                            return subnets[family] && conf->pools[family] && subnets[family]->length() != conf->pools[family]->subnet_len;
+                          });
   return std::make_tuple(odd_length, file.born_ns, subnets.first().length(), subnets.first().address());
 }
 

@@ -82,9 +82,8 @@ Result<IpAddress> read_bound(const JsonObject& object, const FamilyKeys& keys, c
   }
   if (Prefix(*address, 0).masked().address() == *address) return otherwise;
   if (!pool.network.contains(*address)) {
-    return with_remedy(
-        fail(ErrorKind::invalid, "{} is {}: {} is not in the range of the {}", object.where(key), *text, key, keys.network),
-        "choose an address in " + pool.network.to_string());
+    return with_remedy(fail(ErrorKind::invalid, "{} is {}: {} is not in the range of the {}", object.where(key), *text, key, keys.network),
+                       "choose an address in " + pool.network.to_string());
   }
   const IpAddress boundary = Prefix(*address, pool.subnet_len).masked().address();
   if (*address != boundary) {

@@ -2,6 +2,7 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "netlink/link_message.h"
@@ -71,6 +72,12 @@ Status check_link_name(const std::string& name) {
   if (!name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." && std::ranges::none_of(name, is_bad)) return ok();
   return with_remedy(fail(ErrorKind::invalid, "\"{}\" cannot be the name of an interface", name),
                      "use 1 to 15 characters without space, '/', ':' and '%'");
+}
+
+std::optional<std::string> link_name(unsigned index) {
+  std::array<char, IF_NAMESIZE> name{};
+  if (::if_indextoname(index, name.data()) == nullptr) return std::nullopt;
+  return name.data();
 }
 
 Result<std::vector<Link>> Netlink::links() {

@@ -88,6 +88,10 @@ struct VethSpec {
   int mtu = 0;
 };
 
+// The name of one of this namespace's interfaces; nullopt if there is none. Takes no lock in the kernel, so that it can be asked for each
+// of hundreds.
+std::optional<std::string> link_name(unsigned index);
+
 // One rtnetlink socket, bound to the namespace in which it was opened (a thread that enters another namespace afterwards does not move
 // it). For one thread at a time.
 class Netlink {
