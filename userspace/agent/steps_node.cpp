@@ -1,7 +1,9 @@
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 
+#include "agent/notices.h"
 #include "agent/steps.h"
 #include "base/file.h"
 
@@ -29,6 +31,16 @@ std::string renewal_reason(const Node& node) {
   return "";
 }
 
+// What is new is logged; the rest was.
+void notice_host(Site& site, const std::vector<LinkAddress>& addresses) {
+  std::vector<OperatorNotice> notices = host_notices(site.node, addresses);
+  for (const OperatorNotice& notice : notices) {
+    if (std::find(site.host_notices.begin(), site.host_notices.end(), notice) == site.host_notices.end())
+      spdlog::warn("{}", notice.message);
+  }
+  site.host_notices = std::move(notices);
+}
+
 }  // namespace
 
 Result<NetworkSnapshot> take_snapshot(Netlink& netlink) {
@@ -47,6 +59,7 @@ Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink) {
 Result<bool> follow_uplink(Site& site) {
   Uplink& uplink = site.node.uplink;
   const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
+  notice_host(site, snapshot.addresses);
   auto fresh = refresh_uplink(uplink, snapshot);
   if (!fresh) {
     fresh =
