@@ -21,7 +21,7 @@ Lease lease(const char* subnet) {
 
 Node make_node() {
   Node node;
-  node.conf.network = prefix("10.244.0.0/16");
+  node.conf.pools.v4 = SubnetPool{prefix("10.244.0.0/16"), 24, {}, {}};
   node.conntrack = true;
   node.uplink.name = "eth0";
   node.uplink.index = 2;

@@ -20,8 +20,8 @@ const TunnelPort kVxlan{8472, TunnelKind::vxlan};
 Bytes frame_of(const PacketFlow& flow) { return make_frame(kMac, kMac, make_ip_packet(flow), flow.source.family()); }
 
 Bytes tunnelled(const PacketFlow& flow) {
-  const VxlanEnvelope envelope{ip("192.168.88.11"), ip("192.168.88.12"), 8472, 1};
-  return make_frame(kMac, kMac, make_vxlan_packet(envelope, frame_of(flow)), Family::v4);
+  const Envelope envelope{ip("192.168.88.11"), ip("192.168.88.12"), 8472};
+  return make_frame(kMac, kMac, make_tunnel_packet(envelope, make_vxlan(1, frame_of(flow))), Family::v4);
 }
 
 std::string text_of(const Bytes& frame, const TunnelPort& tunnel = kVxlan) {
@@ -45,6 +45,9 @@ TEST(Dissect, ThroughTheTunnel) {
   EXPECT_EQ(headers_text(*seen.ip), "10.1.0.1:5 → 10.1.0.2:53 udp");
   EXPECT_FALSE(dissect(frame, {4789, TunnelKind::vxlan}).outer) << "another port is no tunnel";
   EXPECT_FALSE(dissect(frame, {}).outer);
+  const PacketFlow flow{ip("10.1.0.1"), ip("10.1.0.2"), Protocol::udp, 5, 53};
+  const Bytes bare = make_frame(kMac, kMac, make_tunnel_packet({ip("fd01::1"), ip("fd01::2"), 8285}, make_ip_packet(flow)), Family::v6);
+  EXPECT_EQ(text_of(bare, {8285, TunnelKind::bare_ip}), "10.1.0.1:5 → 10.1.0.2:53 udp") << "flannel's udp backend";
 }
 
 TEST(Dissect, WhatIsNoIp) {

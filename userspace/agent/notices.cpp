@@ -18,7 +18,7 @@ bool is_first(const Node& node) {
 
 bool overlaps_own(const Node& node, const std::string& key) {
   const auto subnet = parse_subnet_key(key);
-  return subnet && subnet->overlaps(node.lease.subnet);
+  return subnet && overlap(*subnet, node.lease.subnet);
 }
 
 }  // namespace
@@ -34,11 +34,12 @@ std::vector<OperatorNotice> host_notices(const Node& node, const std::vector<Lin
                      wanted, node.uplink.name, node.uplink.mtu, node.uplink.mtu, wanted)});
   }
   for (const LinkAddress& address : addresses) {
-    if (address.link_index != node.uplink.index || !address.prefix.overlaps(node.conf.network)) continue;
+    const auto network = node.conf.networks()[address.prefix.family()];
+    if (address.link_index != node.uplink.index || !network || !address.prefix.overlaps(*network)) continue;
     notices.push_back({"NetworkOverlap",
                        fmt::format("the pod network {} overlaps {}, the network of the uplink {}: hosts there are taken for pods; choose "
                                    "another Network in net-conf.json",
-                                   node.conf.network.to_string(), address.prefix.masked().to_string(), node.uplink.name)});
+                                   network->to_string(), address.prefix.masked().to_string(), node.uplink.name)});
   }
   return notices;
 }

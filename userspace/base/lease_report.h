@@ -20,7 +20,7 @@ inline constexpr const char* kLeaseReportPath = "/run/merino/leases.json";
 struct ReportedLease {
   std::string key;
   std::string subnet;  // of both families: separated by a comma
-  std::string node;
+  std::string node;    // its address; of both families: separated by a comma
   std::string backend;
   int64_t expires = 0;
   std::string state;

@@ -13,7 +13,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kTunnelHeaders = 50;
+// What the tunnel puts before a packet: IP and UDP, and with VXLAN its own header and the inner frame's.
+size_t tunnel_headers(const Peer& peer) {
+  constexpr size_t kUdp = 8;
+  constexpr size_t kVxlan = 8 + 14;
+  if (peer.kind == PeerKind::direct) return 0;
+  return (peer.underlay.is_v4() ? 20 : 40) + kUdp + (peer.kind == PeerKind::vxlan ? kVxlan : 0);
+}
 
 std::string node_of(const Peer& peer) { return fmt::format("{} ({})", peer.underlay.to_string(), peer.subnet.to_string()); }
 
@@ -50,8 +56,7 @@ Finding silent_tunnel(const PeerCheck& check, const CheckScale& scale) {
 }
 
 Finding small_path(const PeerCheck& check, const TunnelProbe& probe, const CheckScale& scale) {
-  const bool tunnel = check.peer.kind != PeerKind::direct && scale.port != 0;
-  const size_t underlay = probe.largest + (tunnel ? kTunnelHeaders : 0);
+  const size_t underlay = probe.largest + tunnel_headers(check.peer);
   return {fmt::format("packets of more than {} bytes are lost on the way to node {}; pods send up to {}", probe.largest,
                       node_of(check.peer), scale.pod_mtu),
           fmt::format(

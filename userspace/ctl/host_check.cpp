@@ -98,8 +98,10 @@ HostFacts read_host_facts(Netlink& netlink, const AgentStatus& agent, const meri
   facts.btf = answer(exists("/sys/kernel/btf/vmlinux"));
   facts.br_netfilter = answer(exists("/proc/sys/net/bridge/bridge-nf-call-iptables"));
   facts.cni_confs = read_cni_confs();
-  facts.networks = {agent.network};
-  facts.subnets = {agent.subnet};
+  for (const Family family : kFamilies) {
+    if (agent.network[family]) facts.networks.push_back(*agent.network[family]);
+    if (agent.subnet[family]) facts.subnets.push_back(*agent.subnet[family]);
+  }
   const auto links = netlink.links().value_or(std::vector<Link>{});
   const auto name_of = [&links](unsigned index) {
     const auto link = std::find_if(links.begin(), links.end(), [index](const Link& each) { return each.index == index; });

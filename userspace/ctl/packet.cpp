@@ -80,6 +80,19 @@ Bytes echo_request(const PacketFlow& flow) {
   return {type, 0, 0, 0, 0, 1, 0, 1};
 }
 
+// ICMP over IPv4 alone does not cover the addresses.
+unsigned transport_checksum(const Bytes& segment, const PacketFlow& flow) {
+  Bytes covered = segment;
+  if (covered.size() % 2 != 0) covered.push_back(0);
+  if (flow.protocol != Protocol::icmp || !flow.source.is_v4()) {
+    put(covered, flow.source);
+    put(covered, flow.destination);
+    put16(covered, ip_protocol(flow));
+    put16(covered, static_cast<unsigned>(segment.size()));
+  }
+  return fold(sum_of(covered));
+}
+
 Bytes transport(const PacketFlow& flow) {
   Bytes out;
   size_t checksum_at = 0;
@@ -97,14 +110,7 @@ Bytes transport(const PacketFlow& flow) {
       checksum_at = 2;
       break;
   }
-  Bytes covered = out;
-  if (flow.protocol != Protocol::icmp || !flow.source.is_v4()) {
-    put(covered, flow.source);
-    put(covered, flow.destination);
-    put16(covered, ip_protocol(flow));
-    put16(covered, static_cast<unsigned>(out.size()));
-  }
-  set16(out, checksum_at, fold(sum_of(covered)));
+  set16(out, checksum_at, transport_checksum(out, flow));
   return out;
 }
 
@@ -161,32 +167,26 @@ Bytes make_frame(const MacAddress& source, const MacAddress& destination, const 
   return out;
 }
 
-Bytes make_vxlan_packet(const VxlanEnvelope& envelope, const Bytes& inner) {
-  constexpr size_t kVxlanHeader = 8;
+Bytes make_tunnel_packet(const Envelope& envelope, const Bytes& payload) {
   constexpr unsigned kSourcePort = 49152;
-  const size_t udp_length = kUdpHeader + kVxlanHeader + inner.size();
-  Bytes out = ip_header(envelope.source, envelope.destination, IPPROTO_UDP, udp_length);
-  put16(out, kSourcePort);
-  put16(out, envelope.port);
-  put16(out, static_cast<unsigned>(udp_length));
-  put16(out, 0);
-  put(out, Bytes{0x08, 0, 0, 0});  // the VNI is valid
-  put16(out, envelope.vni >> 8U);
-  put(out, Bytes{static_cast<uint8_t>(envelope.vni), 0});
-  put(out, inner);
+  Bytes udp;
+  put16(udp, kSourcePort);
+  put16(udp, envelope.port);
+  put16(udp, static_cast<unsigned>(kUdpHeader + payload.size()));
+  put16(udp, 0);
+  put(udp, payload);
+  if (!envelope.source.is_v4()) set16(udp, 6, transport_checksum(udp, {envelope.source, envelope.destination, Protocol::udp}));
+  Bytes out = ip_header(envelope.source, envelope.destination, IPPROTO_UDP, udp.size());
+  put(out, udp);
   return out;
 }
 
-Result<IpAddress> destination_of(const Bytes& frame) {
-  const auto from = [&frame](Family family, size_t at) -> Result<IpAddress> {
-    if (frame.size() < at + (family == Family::v4 ? 4U : 16U)) return fail(ErrorKind::decode, "the frame is too short");
-    return IpAddress::from_network(family, frame.data() + at);
-  };
-  if (frame.size() < ETH_HLEN) return fail(ErrorKind::decode, "the frame is too short");
-  const unsigned type = static_cast<unsigned>(frame[12]) << 8U | frame[13];
-  if (type == ETH_P_IP) return from(Family::v4, ETH_HLEN + 16);
-  if (type == ETH_P_IPV6) return from(Family::v6, ETH_HLEN + 24);
-  return fail(ErrorKind::decode, "not an IP packet");
+Bytes make_vxlan(uint32_t vni, const Bytes& inner_frame) {
+  Bytes out = {0x08, 0, 0, 0};  // the VNI is valid
+  put16(out, vni >> 8U);
+  put(out, Bytes{static_cast<uint8_t>(vni), 0});
+  put(out, inner_frame);
+  return out;
 }
 
 }  // namespace merino::ctl

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/address.h"
-#include "base/result.h"
 
 namespace merino::ctl {
 
@@ -30,17 +29,17 @@ Bytes make_ip_packet(const PacketFlow& flow);
 // Behind an Ethernet header.
 Bytes make_frame(const MacAddress& source, const MacAddress& destination, const Bytes& ip_packet, Family family);
 
-struct VxlanEnvelope {
-  IpAddress source;  // IPv4
+// A tunnel's outer addresses, and its port.
+struct Envelope {
+  IpAddress source;
   IpAddress destination;
   uint16_t port = 0;
-  uint32_t vni = 0;
 };
 
-// The IP packet that carries `inner` through a VXLAN tunnel.
-Bytes make_vxlan_packet(const VxlanEnvelope& envelope, const Bytes& inner);
+// The IP packet that carries `payload` in UDP; with a checksum over IPv6, where it must not be zero.
+Bytes make_tunnel_packet(const Envelope& envelope, const Bytes& payload);
 
-// Where an outer header goes to: the destination of an IPv4 or IPv6 packet in a frame; nothing for other frames.
-Result<IpAddress> destination_of(const Bytes& frame);
+// What stands behind VXLAN's UDP header: its own, and the inner frame.
+Bytes make_vxlan(uint32_t vni, const Bytes& inner_frame);
 
 }  // namespace merino::ctl

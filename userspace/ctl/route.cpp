@@ -39,7 +39,7 @@ class Follower {
   Status pass_stack();
   Status leave_host(const Link& device);
   Status conclude(const TrialResult& result);
-  void conclude_sent(const TrialResult& result);
+  void conclude_sent();
 
   const RouteSite& site_;
   const merino_config& config_;
@@ -101,9 +101,11 @@ Status Follower::arrive(const Peer& from) {
     const Bytes frame = make_frame(from.vtep_mac, uplink.mac, packet, family);
     return conclude(TRY(try_program(Program::from_wire, uplink, frame)));
   }
-  const VxlanEnvelope envelope{from.underlay, from_abi(config_.underlay_v4), ntohs(config_.tunnel_port), config_.vni};
-  const Bytes inner = make_frame(from.vtep_mac, from_abi(config_.vtep_mac), packet, family);
-  const Bytes frame = make_frame(some_mac(), uplink.mac, make_vxlan_packet(envelope, inner), envelope.source.family());
+  const merino_family& own = from.underlay.is_v4() ? config_.v4 : config_.v6;
+  const Envelope envelope{from.underlay, from_abi(own.underlay), ntohs(config_.tunnel_port)};
+  const Bytes inner = make_frame(from.vtep_mac, from_abi(own.vtep_mac), packet, family);
+  const Bytes payload = from.kind == PeerKind::udp ? packet : make_vxlan(config_.vni, inner);
+  const Bytes frame = make_frame(some_mac(), uplink.mac, make_tunnel_packet(envelope, payload), envelope.source.family());
   answer_.notes.emplace_back(
       "several packets of one flow that GRO has put together take the turn through the VXLAN driver: aggregate, then tunnel");
   return conclude(TRY(try_program(Program::from_wire, uplink, frame)));
@@ -121,20 +123,18 @@ Status Follower::conclude(const TrialResult& result) {
     end(RouteEnd::delivered, "delivered to " + name_of(flow().destination));
     return ok();
   }
-  conclude_sent(result);
+  conclude_sent();
   return ok();
 }
 
-void Follower::conclude_sent(const TrialResult& result) {
+void Follower::conclude_sent() {
   const Peer* to = peer(flow().destination);
-  const auto outer = destination_of(result.frame);
-  if (to == nullptr || !outer) {
+  if (to == nullptr) {
     end(RouteEnd::sent, "sent");
   } else if (to->kind == PeerKind::direct) {
     end(RouteEnd::sent, fmt::format("sent as it is to node {}, the next hop on its segment", to->underlay.to_string()));
   } else {
-    end(RouteEnd::sent, fmt::format("sent to node {} in a tunnel ({}), to VTEP {}", outer->to_string(), peer_kind_name(to->kind),
-                                    to->vtep_mac.to_string()));
+    end(RouteEnd::sent, fmt::format("sent to node {} in a tunnel ({})", to->underlay.to_string(), peer_kind_name(to->kind)));
   }
   answer_.notes.emplace_back("what becomes of it there: the same question to merinoctl on that node");
 }

@@ -118,8 +118,8 @@ std::string title_of(const AgentStatus& agent, const std::string& version) {
   utsname kernel{};
   ::uname(&kernel);
   return fmt::format("merinoctl {}, merinod {}, {} {}, Linux {} {}\nnode {} ({}), subnet {} of {}, {:%Y-%m-%d %H:%M:%S} UTC", version,
-                     agent.version, agent.backend, agent.fast_path ? "fast" : "slow path only", kernel.release, kernel.machine,
-                     agent.address.to_string(), agent.uplink, agent.subnet.to_string(), agent.network.to_string(),
+                     agent.version, agent.backend, agent.fast_path ? "fast path on" : "fast path off", kernel.release, kernel.machine,
+                     to_string(agent.address), agent.uplink, to_string(agent.subnet), to_string(agent.network),
                      fmt::gmtime(std::chrono::system_clock::now()));
 }
 

@@ -12,9 +12,10 @@ namespace merino {
 enum class PeerKind {
   vxlan,
   direct,  // a node on the uplink's own segment, reached without a tunnel
+  udp,     // flannel's udp backend, IPv4 only
 };
 
-inline constexpr std::array kPeerKinds = {PeerKind::vxlan, PeerKind::direct};
+inline constexpr std::array kPeerKinds = {PeerKind::vxlan, PeerKind::direct, PeerKind::udp};
 // "vxlan": for people, JSON and metrics.
 const char* peer_kind_name(PeerKind kind);
 
