@@ -87,6 +87,7 @@ class DirectoryStore final : public LeaseStore {
   Result<LeaseSet> list() override;
   Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) override;
   Result<Lease> renew(const Lease& lease) override;
+  [[nodiscard]] StoreState state() const override { return state_; }
   [[nodiscard]] int event_fd() const override { return watch_.fd(); }
   bool drain_events() override;
 
@@ -120,6 +121,7 @@ class DirectoryStore final : public LeaseStore {
   SystemTime next_expiry_ = kNeverExpires;
   bool look_again_ = false;  // the caller has yet to list() a change that was seen, or its list() failed
   int ticks_ = 0;
+  StoreState state_;
 };
 
 Result<LeaseSet> DirectoryStore::read_set() {
@@ -130,7 +132,13 @@ Result<LeaseSet> DirectoryStore::read_set() {
 Result<LeaseSet> DirectoryStore::list() {
   auto set = read_set();
   look_again_ = !set;
-  if (!set) return set;
+  if (!set) {
+    if (state_.followed) ++state_.outages;
+    state_.followed = false;
+    return set;
+  }
+  state_.followed = true;
+  state_.last_update = std::chrono::system_clock::now();
   next_expiry_ = kNeverExpires;
   for (const Lease& lease : set->leases) next_expiry_ = std::min(next_expiry_, lease.expires);
   return set;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cluster/disjoint.h"
+#include "cluster/kube_event.h"
 #include "cluster/kube_follow.h"
 #include "cluster/printable.h"
 
@@ -31,6 +32,7 @@ class KubeSource : public LeaseSource {
   Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) override;
   Result<Lease> renew(const Lease& lease) override;
   Status mark_ready() override;
+  Status tell(const OperatorNotice& notice) override;
   Status follow(const std::function<void(LeaseSet)>& changed) override;
 
  private:
@@ -59,7 +61,8 @@ class KubeSource : public LeaseSource {
   std::unique_ptr<KubeClient> follower_client_;  // of the thread in follow()
   std::unique_ptr<KubeFollower> follower_;
   std::unique_ptr<KubeClient> client_;  // of the other thread, as the next
-  bool announced_ = false;              // the Node has been told that the network is up
+  KubeEvents events_;
+  bool announced_ = false;  // the Node has been told that the network is up
   mutable std::mutex mutex_;
   Shared shared_;
 };
@@ -164,6 +167,11 @@ Status KubeSource::mark_ready() {
   TRY(set_condition(node, name));
   announced_ = true;
   return ok();
+}
+
+Status KubeSource::tell(const OperatorNotice& notice) {
+  const std::string name = TRY(own_name(*client_));
+  return events_.tell(*client_, name, notice, std::chrono::system_clock::now());
 }
 
 // The leases, with this node's own as the agent knows it: under public-ip-overwrite its Node says another address than its lease, and that
