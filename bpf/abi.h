@@ -117,6 +117,52 @@ struct merino_counter {
 	__u64 bytes; /* length of the frame as the program saw it first */
 };
 
+/* A packet as a program left it. Userspace reads the frame; the numbers are those of the moment when the program had decided. */
+struct merino_sighting {
+	__u64 time_ns;	/* CLOCK_MONOTONIC */
+	__u32 ifindex;	/* where the program runs */
+	__u32 len;	/* of the frame */
+	__u16 captured; /* bytes of it that are in `frame` */
+	__u8 program;	/* enum merino_program */
+	__u8 reason;	/* enum merino_reason */
+	__u32 reserved;
+};
+
+enum merino_program {
+	MERINO_FROM_POD = 0,
+	MERINO_FROM_WIRE = 1,
+	MERINO_FROM_TUNNEL = 2,
+	MERINO_FROM_HOST = 3,
+};
+
+/* drops: the last packet that was dropped for each reason, on each CPU. */
+#define MERINO_DROP_BYTES 104
+
+struct merino_drop {
+	struct merino_sighting seen;
+	__u8 frame[MERINO_DROP_BYTES];
+};
+
+/* trace: a ring buffer of these, while somebody watches. */
+#define MERINO_TRACE_BYTES 232
+#define MERINO_TRACE_RING (256 * 1024)
+
+struct merino_trace_event {
+	struct merino_sighting seen;
+	__u8 frame[MERINO_TRACE_BYTES];
+};
+
+/* trace_filter: one entry, written by who watches. What is zero fits every packet. */
+struct merino_trace_filter {
+	__u64 until_ns;			 /* CLOCK_MONOTONIC: nobody watches after that, however he ended; 0: nobody does */
+	__u64 reasons;			 /* a bit for each */
+	__u64 lost;			 /* packets for which the ring buffer had no room */
+	struct merino_addr addresses[2]; /* either end of the packet, or of the tunnel that it is in, is one of these */
+	__be16 port;			 /* source or destination */
+	__u8 protocol;
+	__u8 reserved[5];
+};
+
 /* Why a packet took its way. One list: it is the return value inside the programs, the index into counters, the label in tools
  * and metrics, and what tests assert. X(name, action, meaning, remedy); action is FAST, STACK or DROP.
  * A program counts each packet that it sees once. A packet that meets two programs (from_wire leaves it to the stack, from_tunnel

@@ -367,30 +367,34 @@ SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
 	const __u32 frame_len = skb->len;
+	const int watched = watcher() && is_watched(skb, 0);
 
-	return finish(judge_from_pod(skb), frame_len);
+	return finish(skb, MERINO_FROM_POD, judge_from_pod(skb), frame_len, watched);
 }
 
 SEC("tc")
 int from_wire(struct __sk_buff *skb)
 {
 	const __u32 frame_len = skb->len;
+	const int watched = watcher() && is_watched(skb, 1);
 
-	return finish(judge_from_wire(skb), frame_len);
+	return finish(skb, MERINO_FROM_WIRE, judge_from_wire(skb), frame_len, watched);
 }
 
 SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
 {
 	const __u32 frame_len = skb->len;
+	const int watched = watcher() && is_watched(skb, 0);
 
-	return finish(judge_from_tunnel(skb), frame_len);
+	return finish(skb, MERINO_FROM_TUNNEL, judge_from_tunnel(skb), frame_len, watched);
 }
 
 SEC("tc")
 int from_host(struct __sk_buff *skb)
 {
 	const __u32 frame_len = skb->len;
+	const int watched = watcher() && is_watched(skb, 0);
 
-	return finish(judge_from_host(skb), frame_len);
+	return finish(skb, MERINO_FROM_HOST, judge_from_host(skb), frame_len, watched);
 }

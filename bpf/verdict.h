@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 
 #include "config.h"
+#include "witness.h"
 
 /* "Next", not "OK": programs after this one on the same hook go on to see what merino leaves to the stack. TC_ACT_UNSPEC is TCX_NEXT
  * for tcx links and "no verdict, next filter" for a direct-action classifier below clsact.
@@ -32,8 +33,11 @@ static __always_inline int is_for_stack(enum merino_reason reason)
 	return action_of(reason) == ACTION_STACK;
 }
 
-/* Counts the packet once, under its reason, with the length that the frame had when the program saw it. */
-static __always_inline int finish(enum merino_reason reason, __u32 frame_len)
+/* Counts the packet once, under its reason, with the length that the frame had when the program saw it; and tells of it, if it is dropped
+ * or watched (witness.h).
+ */
+static __always_inline int finish(struct __sk_buff *skb, enum merino_program program, enum merino_reason reason, __u32 frame_len,
+				  int watched)
 {
 	__u32 index = reason;
 	struct merino_counter *counter = bpf_map_lookup_elem(&counters, &index);
@@ -42,6 +46,10 @@ static __always_inline int finish(enum merino_reason reason, __u32 frame_len)
 		counter->packets++;
 		counter->bytes += frame_len;
 	}
+	if (watched)
+		report(skb, program, reason);
+	if (action_of(reason) == ACTION_DROP)
+		remember_drop(skb, program, reason);
 	return action_of(reason);
 }
 

@@ -300,6 +300,8 @@ LoadedPrograms::Size LoadedPrograms::size(Program program) const {
 }
 
 int LoadedPrograms::peers_fd() const { return bpf_map__fd(programs_->maps.peers); }
+int LoadedPrograms::map_fd(const char* name) const { return bpf_object__find_map_fd_by_name(programs_->obj, name); }
+
 int LoadedPrograms::pods_fd() const { return bpf_map__fd(programs_->maps.pods); }
 int LoadedPrograms::counting_program() const { return bpf_program__fd(stage_->progs.count_seen); }
 

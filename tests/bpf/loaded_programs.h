@@ -95,6 +95,8 @@ class LoadedPrograms {
   [[nodiscard]] Size size(Program program) const;
   [[nodiscard]] int peers_fd() const;
   [[nodiscard]] int pods_fd() const;
+  // Of any map, by its name.
+  [[nodiscard]] int map_fd(const char* name) const;
   // A program that counts and leaves the packet to the next, and its count.
   [[nodiscard]] int counting_program() const;
   [[nodiscard]] uint64_t seen() const;

@@ -11,7 +11,7 @@ import places
 BUILD = pathlib.Path(os.environ.get('MERINO_BUILD', places.ROOT / 'build' / 'release'))
 BINARIES = [BUILD / 'userspace' / 'agent', BUILD / 'userspace' / 'ctl']
 COMPLETION = places.DEPLOY / 'completion'
-COMMANDS = ['status', 'pods', 'peers', 'leases', 'counters', 'route', 'check', 'bugtool']
+COMMANDS = ['status', 'pods', 'peers', 'leases', 'counters', 'drops', 'trace', 'route', 'check', 'bugtool']
 
 
 def help_of(*command):

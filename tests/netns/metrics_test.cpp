@@ -146,7 +146,7 @@ TEST(Metrics, CountsWhatIsMendedAndWhatFails) {
   EXPECT_TRUE(has("merino_cni_operation_errors_total{command=\"ADD\",code=\"8\"} 1"));
   EXPECT_TRUE(has("merino_cni_operation_duration_seconds_count{command=\"ADD\",result=\"error\"} 1"));
 
-  node.must("printf nonsense > " + lab.lease_dir() + "/subnets/10.244.77.0-24");
+  node.must("printf nonsense > " + lab.lease_dir() + "/subnets/10.99.77.0-24");
   EXPECT_TRUE(eventually([&] { return has("merino_leases_rejected 1"); }));
 }
 

@@ -27,6 +27,21 @@ void add_route(CLI::App& app, Arguments& arguments) {
   app.add_option("--dport", arguments.destination_port, "destination port")->capture_default_str()->type_name("PORT");
 }
 
+void add_trace(CLI::App& app, Arguments& arguments) {
+  app.add_option("--addr,--pod", arguments.trace_addresses,
+                 "of either end: an address, or a pod of this node (namespace/name); two at most")
+      ->type_name("WHO");
+  app.add_option("--port", arguments.trace_port, "source or destination port")->check(CLI::Range(1, 65535))->type_name("PORT");
+  app.add_option("--proto", arguments.trace_protocol, "tcp, udp or icmp")->check(CLI::IsMember({"tcp", "udp", "icmp"}))->type_name("");
+  app.add_option("--reason", arguments.trace_reasons, "a reason of merinoctl counters, or fast, stack or drop; may be repeated")
+      ->type_name("REASON");
+  app.add_option("--pcap", arguments.pcap,
+                 "also into a file for tcpdump and Wireshark (- is standard output, and nothing else is printed then)")
+      ->type_name("FILE");
+  app.add_option("--count", arguments.trace_count, "end after so many packets")->check(CLI::Range(1, 1000000000))->type_name("N");
+  app.add_option("--seconds", arguments.trace_seconds, "end after so long")->check(CLI::Range(0.05, 86400.0))->type_name("SECONDS");
+}
+
 void add_check(CLI::App& app, Arguments& arguments) {
   app.add_option("node", arguments.nodes, "addresses of nodes, or of pods there; all peers if there is none")->type_name("");
   app.add_option("--count", arguments.echo_count, "packets to each node")
@@ -60,6 +75,8 @@ std::unique_ptr<CLI::App> make_app(Arguments& arguments, const std::string& vers
   command("peers", "the other nodes' subnets, and where their packets are sent");
   command("leases", "which node has which subnet, and what this node makes of it");
   add_counters(*command("counters", "why packets took their way: fast, left to the stack, or dropped"), arguments);
+  command("drops", "what was dropped: the reason, how often, and the last packet");
+  add_trace(*command("trace", "packets as the programs see them, live, until it is interrupted"), arguments);
   add_route(*command("route", "what would happen to a packet, and why; exit code 2 if it would be dropped"), arguments);
   add_check(*command("check", "does this node reach the others? sends packets to each; exit code 2 if there is trouble"), arguments);
   CLI::App* bugtool = app->add_subcommand("bugtool", "everything that a maintainer asks for, in one archive, without secrets");

@@ -20,9 +20,16 @@ struct Arguments {
   std::string protocol = "tcp";
   uint16_t source_port = 40000;
   uint16_t destination_port = 80;
-  std::vector<std::string> nodes;  // check
-  int echo_count = 5;              // check
-  std::string archive;             // bugtool
+  std::vector<std::string> nodes;            // check
+  int echo_count = 5;                        // check
+  std::string archive;                       // bugtool
+  std::vector<std::string> trace_addresses;  // trace
+  int trace_port = 0;
+  std::string trace_protocol;
+  std::vector<std::string> trace_reasons;
+  std::string pcap;
+  int trace_count = 0;
+  double trace_seconds = 0;
 
   [[nodiscard]] Format output() const;
 };

@@ -11,10 +11,12 @@
 #include "ctl/bugtool.h"
 #include "ctl/command_line.h"
 #include "ctl/leases.h"
+#include "ctl/packets.h"
 #include "ctl/rates.h"
 #include "ctl/read.h"
 #include "ctl/route.h"
 #include "ctl/run_check.h"
+#include "ctl/run_trace.h"
 #include "ctl/status.h"
 #include "ctl/views.h"
 
@@ -118,6 +120,48 @@ int show_counters(const Arguments& arguments) {
       [&](Width) { return counters_text(*counters, zero_rows, terminal_colours()); });
 }
 
+struct DropsRead {
+  std::vector<DropRow> rows;
+  PacketNames names;
+};
+
+Result<DropsRead> read_drop_rows() {
+  const std::vector<Counter> counters = TRY(read_counters());
+  const std::vector<Sighting> last = TRY(read_drops());
+  const PodsRead pods = TRY(read_pod_rows());
+  const auto config = TRY(loaded_config());
+  return DropsRead{join_drops(counters, last), read_packet_names(pods.rows, config.value_or(merino_config{}))};
+}
+
+int show_drops(Format format) {
+  const auto drops = read_drop_rows();
+  if (!drops) return complain(drops.error());
+  const auto now = std::chrono::system_clock::now();
+  return print_as(
+      format, [&] { return drops_json(drops->rows, drops->names); },
+      [&](Width width) { return drops_text(drops->rows, drops->names, now, width, terminal_colours()); });
+}
+
+int show_trace(const Arguments& arguments) {
+  TraceRequest request;
+  request.addresses = arguments.trace_addresses;
+  request.port = arguments.trace_port;
+  request.protocol = arguments.trace_protocol;
+  request.reasons = arguments.trace_reasons;
+  request.pcap = arguments.pcap;
+  request.count = arguments.trace_count;
+  request.seconds = arguments.trace_seconds;
+  request.output = arguments.output() == Format::json ? TraceOutput::json : TraceOutput::text;
+  request.colours = terminal_colours();
+  const auto lost = run_trace(request, [](const std::string& line) -> Status {
+    return print(line) == kFine ? ok() : Status(fail(ErrorKind::system, "standard output is closed"));
+  });
+  if (!lost) return complain(lost.error());
+  if (*lost > 0)
+    fmt::print(stderr, "merinoctl: {} packets more than the ring buffer could hold: filter by address, port or reason\n", *lost);
+  return kFine;
+}
+
 Result<RouteAnswer> ask_route(const Arguments& arguments) {
   PacketFlow flow;
   flow.source = TRY(IpAddress::parse(arguments.source));
@@ -174,6 +218,12 @@ std::vector<BugtoolPage> bugtool_pages() {
        }},
       {"counters.txt",
        [] { return page(read_counters(), [](const auto& counters) { return counters_text(counters, ZeroRows::show, Colours::off); }); }},
+      {"drops.txt",
+       [] {
+         return page(read_drop_rows(), [](const DropsRead& read) {
+           return drops_text(read.rows, read.names, std::chrono::system_clock::now(), Width::wide, Colours::off);
+         });
+       }},
       {"check.txt",
        [] { return page(run_check({}, MERINO_VERSION), [](const CheckReport& report) { return check_text(report, Colours::off); }); }},
   };
@@ -208,6 +258,8 @@ int main(int argc, char** argv) {
   if (command == "pods") return show_pods(arguments.output());
   if (command == "peers") return show_peers(arguments.output());
   if (command == "leases") return show_leases(arguments.output());
+  if (command == "drops") return show_drops(arguments.output());
+  if (command == "trace") return show_trace(arguments);
   if (command == "route") return show_route(arguments);
   if (command == "check") return show_check(arguments);
   if (command == "bugtool") return make_bugtool(arguments);

@@ -33,7 +33,7 @@ namespace {
 static_assert(std::has_unique_object_representations_v<merino_config> && sizeof(merino_config) == 120);
 
 constexpr std::array kPrograms = {Program::from_pod, Program::from_wire, Program::from_tunnel, Program::from_host};
-constexpr std::array kMaps = {"pods", "peers", "nodes", "network", "counters"};
+constexpr std::array kMaps = {"pods", "peers", "nodes", "network", "counters", "drops", "trace", "trace_filter"};
 constexpr std::string_view kConfigMap = ".rodata.config";
 constexpr const char* kBpffs = "/sys/fs/bpf";
 

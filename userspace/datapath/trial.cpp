@@ -19,6 +19,7 @@ namespace merino {
 namespace {
 
 constexpr std::array kTried = {Program::from_pod, Program::from_wire, Program::from_host};
+constexpr std::array kOwn = {"counters", "drops", "trace", "trace_filter"};
 constexpr size_t kLargestFrame = 2048;
 
 // The instructions' hash, map numbers aside.
@@ -60,12 +61,12 @@ struct Trial::Object {
   [[nodiscard]] Result<std::vector<uint64_t>> counted() const;
 };
 
-// All but the counters are those of the pins.
+// All but the counters are those of the pins, and but what the programs tell of single packets: a question is no packet.
 Status Trial::Object::share_maps() const {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton->obj) {
     const std::string name = bpf_map__name(map);
-    if (name.starts_with(".") || name == "counters") continue;
+    if (name.starts_with(".") || std::find(kOwn.begin(), kOwn.end(), name) != kOwn.end()) continue;
     const std::string path = pins::map(name);
     const Fd pinned(bpf_obj_get(path.c_str()));
     if (!pinned) return fail_errno(errno, "open map {}", path);
