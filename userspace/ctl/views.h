@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ctl/output.h"
 #include "ctl/table.h"
 #include "datapath/counters.h"
 #include "datapath/peer_table.h"
@@ -26,10 +27,13 @@ std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::v
 // What is wrong with a pod; empty if nothing is.
 std::string pod_trouble(const PodRow& row);
 
-std::string pods_text(const std::vector<PodRow>& rows, Colours colours);
+// The pod's name, "namespace/name"; the beginning of its container's ID where it has none, and "-" where there is no record.
+std::string pod_title(const PodRow& row);
+
+std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours);
 std::string pods_json(const std::vector<PodRow>& rows);
 
-std::string peers_text(const std::vector<Peer>& peers, Colours colours);
+std::string peers_text(const std::vector<Peer>& peers, Width width, Colours colours);
 std::string peers_json(const std::vector<Peer>& peers);
 
 enum class ZeroRows { hide, show };
