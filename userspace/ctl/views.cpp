@@ -67,7 +67,10 @@ std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::v
   return out;
 }
 
+bool is_adopted(const PodRow& row) { return row.entry && !row.attachment && row.entry->gateway.is_none(); }
+
 std::string pod_trouble(const PodRow& row) {
+  if (is_adopted(row)) return row.host_ifname.empty() ? "its interface is gone" : "";
   if (!row.attachment) return "in the map, but no record of it";
   if (!row.attachment->complete) return "being added, or its ADD was cut short";
   if (!row.entry) return "no entry in the map";
@@ -81,6 +84,7 @@ std::string pods_text(const std::vector<PodRow>& rows, Colours colours) {
   Table table{{{"ADDRESS"}, {"INTERFACE"}, {"POD MAC"}, {"DELIVERY"}, {"NETWORK"}, {"CONTAINER"}, {"IN POD"}, {"STATE"}}, {}};
   for (const PodRow& row : rows) {
     const std::string trouble = pod_trouble(row);
+    const std::string fine = is_adopted(row) ? "ok, of another plugin" : "ok";
     table.rows.push_back({{row.address.to_string()},
                           {row.host_ifname.empty() ? "-" : row.host_ifname},
                           {row.entry ? row.entry->pod_mac.to_string() : "-"},
@@ -88,7 +92,7 @@ std::string pods_text(const std::vector<PodRow>& rows, Colours colours) {
                           {row.attachment ? row.attachment->network : "-"},
                           {row.attachment ? row.attachment->container_id.substr(0, kShortId) : "-"},
                           {row.attachment ? row.attachment->ifname : "-"},
-                          {trouble.empty() ? "ok" : trouble, trouble.empty() ? Tone::good : Tone::warning}});
+                          {trouble.empty() ? fine : trouble, trouble.empty() ? Tone::good : Tone::warning}});
   }
   return format_table(table, colours);
 }
