@@ -61,7 +61,7 @@ TEST(Pods, APodOfAnotherPluginNeedsNoRecord) {
   EXPECT_EQ(pod_trouble(rows.at(0)), "its interface is gone");
   rows.at(0).host_ifname = "veth2";
   EXPECT_EQ(pod_trouble(rows.at(0)), "");
-  EXPECT_NE(pods_text(rows, Colours::off).find("ok, of another plugin"), std::string::npos);
+  EXPECT_NE(pods_text(rows, Width::narrow, Colours::off).find("ok, of another plugin"), std::string::npos);
 }
 
 TEST(Pods, EachTroubleHasItsName) {
