@@ -28,7 +28,8 @@ def init(cluster):
     first = cluster.nodes['node1']
     together(lambda node: (cluster.switch_on(node), bring_image(cluster, node)), cluster.nodes.values())
     said = cluster.kubeadm(first, *documented('kubeadm init').split()[1:], *OFFLINE)
-    cluster.join_words = re.search(r'kubeadm (join \S+ --token \S+ \\\n\s+--discovery-token-ca-cert-hash \S+)', said).group(1).replace('\\', '').split()
+    join_command = re.search(r'kubeadm (join \S+ --token \S+ \\\n\s+--discovery-token-ca-cert-hash \S+)', said).group(1)
+    cluster.join_words = join_command.replace('\\', '').split()
     cluster.take_credentials(first)
     cluster.unlimit_proxy()
     cluster.system_pods_run(first, CONTROL_PLANE)
