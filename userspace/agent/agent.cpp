@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
@@ -26,8 +27,10 @@ using Clock = Reconciler::Clock;
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kFullCheck{10};
-// Events come in bursts: one pass for all of them. A busy host's bursts never end; passes then take at most a tenth of the time, by the
-// shorter one of the last two, so that a single long pass (programs loaded) does not make the next event wait.
+// Events come in bursts: one pass for all of them. Only a lease is looked at without waiting for more: its node's pods are not reached
+// until then, and nobody is working on it at the same moment, as the CNI plugin is on a pod. A busy host's bursts never end; passes then
+// take at most a tenth of the time, by the shorter one of the last two, so that a single long pass (programs loaded) does not make the next
+// event wait.
 constexpr milliseconds kShortestPause{20};
 constexpr milliseconds kLongestPause{2000};
 constexpr int kPauseFactor = 9;
@@ -122,7 +125,9 @@ Clock::time_point Agent::next_deadline() const {
 }
 
 void Agent::request(unsigned cause, Clock::time_point now) {
-  if (pending_ == 0) pass_due_ = std::max(now + kShortestPause, last_pass_end_ + pause_);
+  const auto gathering = cause == cause::kLeases ? milliseconds(0) : kShortestPause;
+  const auto due = std::max(now + gathering, last_pass_end_ + pause_);
+  pass_due_ = pending_ == 0 ? due : std::min(pass_due_, due);
   pending_ |= cause;
 }
 
@@ -165,7 +170,10 @@ void Agent::take_time(Clock::time_point now) {
 }
 
 void Agent::pass(Clock::time_point now) {
-  reconciler_.run(std::exchange(pending_, 0), now);
+  const unsigned causes = std::exchange(pending_, 0);
+  reconciler_.run(causes, now);
+  // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
+  if ((causes & cause::kFull) != 0) ::malloc_trim(0);
   last_pass_end_ = Clock::now();
   const auto took = std::chrono::duration_cast<milliseconds>(last_pass_end_ - now);
   const auto before = std::exchange(last_pass_took_, took);
@@ -184,10 +192,10 @@ void Agent::publish() {
       spdlog::error("status file: {}", written.error().message());
   }
   if (status.ready != std::exchange(was_ready_, status.ready)) {
-    if (status.ready) spdlog::info("ready: pods of {} reach the network", status.subnet.to_string());
+    if (status.ready) spdlog::info("ready: pods of {} reach the network", to_string(status.subnet));
     if (!status.ready) spdlog::warn("not ready any more: {}", missing);
   }
-  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string()) : "not ready: " + missing);
+  service_.status(status.ready ? fmt::format("ready, subnet {}", to_string(status.subnet)) : "not ready: " + missing);
   if (status.ready) service_.ready();
   board_.publish(status.missing);
 }
@@ -244,6 +252,8 @@ Status run_agent(const AgentOptions& options) {
                        "start it with sudo, or as a privileged container: it loads BPF programs and configures the network");
   }
   spdlog::info("merinod {} starts", kVersion);
+  // A heap for each thread would keep what it once needed; nothing here is fast enough to mind sharing.
+  ::mallopt(M_ARENA_MAX, 1);
   const Fd instance = TRY(take_instance_lock(kAgentLockPath));
   const Fd signals = TRY(block_signals());
   Netlink netlink = TRY(Netlink::open());
