@@ -128,14 +128,14 @@ struct merino_counter {
 	X(ENCAP, FAST, "from a pod, encapsulated and sent to the destination's node", "")                                          \
 	X(ENCAP_DRIVER, FAST, "from a pod, sent to the destination's node by the VXLAN driver: the underlay is IPv6", "")          \
 	X(DECAP, FAST, "from the wire, decapsulated and delivered to a pod", "")                                                   \
-	X(TUNNEL, FAST, "decapsulated by the VXLAN driver (see aggregate), delivered to a pod", "")                              \
+	X(TUNNEL, FAST, "decapsulated by the VXLAN driver (see aggregate), delivered to a pod", "")                                \
 	X(HOST_ENCAP, FAST, "routed by the stack, encapsulated and sent to the destination's node", "")                            \
-	X(HOST_DRIVER, STACK, "routed by the stack, encapsulated by the VXLAN driver: IPv6 underlay, or encapsulated before", "") \
+	X(HOST_DRIVER, STACK, "routed by the stack, encapsulated by the VXLAN driver: IPv6 underlay, or encapsulated before", "")  \
 	X(DIRECT, FAST, "from a pod, sent without a tunnel to the destination's node", "")                                         \
 	X(DIRECT_IN, FAST, "from the wire without a tunnel, delivered to a pod", "")                                               \
 	X(HOST_DIRECT, FAST, "routed by the stack, sent without a tunnel to the destination's node", "")                           \
 	X(ARP_REPLY, FAST, "a pod asked for its gateway's MAC address (ARP or IPv6) and was answered", "")                         \
-	X(NOT_IP, STACK, "neither IP nor an ARP question that is answered here, VLAN-tagged, or a family without a network", "")     \
+	X(NOT_IP, STACK, "neither IP nor an ARP question that is answered here, VLAN-tagged, or a family without a network", "")   \
 	X(NOT_FOR_US, STACK, "the frame is not addressed to this interface (broadcast, multicast, another MAC)", "")               \
 	X(LINK_LOCAL, STACK, "IPv6 that stays on its link: neighbour discovery, MLD", "")                                          \
 	X(NOT_TUNNEL, STACK, "on the uplink, but not a tunnel packet to this node", "")                                            \
@@ -144,7 +144,7 @@ struct merino_counter {
 	X(NO_ROUTE, STACK, "the destination is neither a pod of this node nor a peer's: services, hosts, the outside", "")         \
 	X(NOT_POD, STACK, "from a peer, to an address of this node that is not a pod", "")                                         \
 	X(TRANSLATED, STACK, "conntrack translates this flow (a service, a host port, masquerade)", "")                            \
-	X(PROTOCOL, STACK, "neither TCP nor UDP (ICMP): translations of it are known to the stack only", "")                            \
+	X(PROTOCOL, STACK, "neither TCP nor UDP (ICMP): translations of it are known to the stack only", "")                       \
 	X(FRAGMENT, STACK, "an IP fragment", "large UDP, or an MTU that is too small on the way")                                  \
 	X(IP_OPTIONS, STACK, "an IPv4 header with options, or IPv6 extension headers", "")                                         \
 	X(TTL, STACK, "the hop limit ends here: the stack answers with time exceeded", "")                                         \
@@ -153,10 +153,10 @@ struct merino_counter {
 	X(AGGREGATE, STACK, "a GRO aggregate: the VXLAN driver decapsulates it, from_tunnel delivers it", "")                      \
 	X(MIXED_FAMILY, STACK, "one address family in a tunnel over the other: the VXLAN driver decapsulates it", "")              \
 	X(PLAIN, STACK, "on the uplink without a tunnel, to the pod network, from no node of this segment", "")                    \
-	X(NEIGHBOUR, STACK, "a node of this segment whose MAC address is not known yet", "does it answer ARP? ip neigh")            \
+	X(NEIGHBOUR, STACK, "a node of this segment whose MAC address is not known yet", "does it answer ARP? ip neigh")           \
 	X(HELPER, STACK, "a kernel helper refused: already encapsulated, or out of memory", "")                                    \
 	X(SPOOFED, DROP, "the source is not the pod's own address or MAC", "the pod forges, or has an address CNI did not give")   \
-	X(SPOOFED_ARP, DROP, "an ARP packet or IPv6 neighbour message that claims an address the pod does not have", "the pod forges") \
+	X(SPOOFED_ARP, DROP, "an ARP or IPv6 neighbour message that claims an address the pod does not have", "the pod forges")    \
 	X(ROGUE_ROUTER, DROP, "a pod sends a router advertisement or redirect, or hides what it could be", "the pod forges")       \
 	X(TUNNEL_PORT, DROP, "a pod sends to the tunnel port of a node", "the pod forges tunnel packets")                          \
 	X(WRONG_VNI, DROP, "a tunnel packet with another VNI or unknown VXLAN flags", "compare Backend.VNI of the nodes")          \

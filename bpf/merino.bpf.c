@@ -309,27 +309,6 @@ static __always_inline enum merino_reason judge_from_wire(struct __sk_buff *skb)
 	return is_udp_tunnel ? judge_from_udp(skb, &outer) : judge_from_vxlan(skb, &outer);
 }
 
-static __always_inline enum merino_reason judge_from_tunnel(struct __sk_buff *skb)
-{
-	const struct merino_pod *pod = NULL;
-	struct endpoints endpoints = {};
-	struct flow flow = {};
-	enum merino_reason reason;
-
-	if (!endpoints_of(skb, &endpoints))
-		return MERINO_UNKNOWN_SENDER;
-	if (!merino_config.tunnel_port || endpoints.vni != merino_config.vni)
-		return MERINO_WRONG_VNI;
-	if (!addr_equal(&endpoints.local, &own(is_v4(&endpoints.local) ? FAMILY_V4 : FAMILY_V6)->underlay))
-		return MERINO_WRONG_ENDPOINT;
-	reason = judge_inner(skb, 0, &endpoints.remote, &flow, &pod);
-	if (reason != GO_ON)
-		return reason;
-	if (is_translated(skb, &flow))
-		return MERINO_TRANSLATED;
-	return pod && deliver(skb, pod, flow.family) ? MERINO_TUNNEL : MERINO_HELPER;
-}
-
 static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
 {
 	struct merino_peer peer = {};
@@ -348,7 +327,9 @@ static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
 		return direct_send(&peer) ? MERINO_HOST_DIRECT : MERINO_HELPER;
 	if (is_udp(&peer)) {
 		reason = udp_send(skb, &flow, &peer);
-		return reason == GO_ON ? MERINO_HOST_ENCAP : reason;
+		if (reason == GO_ON)
+			return MERINO_HOST_ENCAP;
+		return reason == MERINO_HELPER && vxlan_hand_to_ourselves(skb) ? MERINO_HOST_DRIVER : reason;
 	}
 	reason = needs_driver(&flow, &peer) ? MERINO_HELPER : vxlan_send(skb, &flow, &peer);
 	if (reason == GO_ON)
@@ -356,6 +337,30 @@ static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
 	if (reason != MERINO_HELPER)
 		return reason;
 	return vxlan_hand_to_driver(skb, &flow, &peer) ? MERINO_HOST_DRIVER : MERINO_HELPER;
+}
+
+static __always_inline enum merino_reason judge_from_tunnel(struct __sk_buff *skb)
+{
+	const struct merino_pod *pod = NULL;
+	struct endpoints endpoints = {};
+	struct flow flow = {};
+	enum merino_reason reason;
+
+	if (!endpoints_of(skb, &endpoints))
+		return MERINO_UNKNOWN_SENDER;
+	if (!merino_config.tunnel_port || endpoints.vni != merino_config.vni)
+		return MERINO_WRONG_VNI;
+	if (!addr_equal(&endpoints.local, &own(is_v4(&endpoints.local) ? FAMILY_V4 : FAMILY_V6)->underlay))
+		return MERINO_WRONG_ENDPOINT;
+	/* What from_host has sent to this node itself; nobody else can: the stack takes its own addresses from no wire. */
+	if (merino_config.tunnel == MERINO_PEER_UDP && addr_equal(&endpoints.remote, &merino_config.v4.underlay))
+		return judge_from_host(skb);
+	reason = judge_inner(skb, 0, &endpoints.remote, &flow, &pod);
+	if (reason != GO_ON)
+		return reason;
+	if (is_translated(skb, &flow))
+		return MERINO_TRANSLATED;
+	return pod && deliver(skb, pod, flow.family) ? MERINO_TUNNEL : MERINO_HELPER;
 }
 
 SEC("tc")

@@ -105,6 +105,30 @@ static __always_inline int vxlan_hand_to_driver(struct __sk_buff *skb, const str
 	return 1;
 }
 
+/* Sends the frame through the driver to this node itself, IPv4: what from_tunnel gets back is cut into single packets and no longer marked
+ * as encapsulated.
+ */
+static __always_inline int vxlan_hand_to_ourselves(struct __sk_buff *skb)
+{
+	struct bpf_tunnel_key key = {
+	    .tunnel_id = merino_config.vni,
+	    .remote_ipv4 = bpf_ntohl(addr_v4(&merino_config.v4.underlay)),
+	    .local_ipv4 = bpf_ntohl(addr_v4(&merino_config.v4.underlay)),
+	    .tunnel_ttl = OUTER_TTL,
+	};
+	const __u8 any_mac[MERINO_ETH_ALEN] = {2}; /* the driver drops what seems to be its own */
+	struct ethhdr *eth;
+
+	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX))
+		return 0;
+	eth = packet_at(skb, 0, sizeof(*eth));
+	if (!eth)
+		return 0;
+	mac_copy(eth->h_dest, merino_config.v4.vtep_mac);
+	mac_copy(eth->h_source, any_mac);
+	return 1;
+}
+
 /* Is it VXLAN of this network, behind the outer headers? */
 static __always_inline enum merino_reason judge_vxlan(struct __sk_buff *skb, const struct outer *outer)
 {

@@ -76,6 +76,16 @@ std::vector<Case> from_wire() {
   return cases;
 }
 
+std::vector<Case> from_tunnel() {
+  const auto back = [](const Tins::IP& ip) { return inner_frame(ip); };
+  const Metadata ourselves = {.tunnel = Metadata::TunnelKey{.remote = kNode}};
+  return {
+      udp_case("what comes back from this node itself", MERINO_HOST_ENCAP, MERINO_UNKNOWN_SENDER, back(udp(kNode, kPodAtPeer2)), ourselves),
+      udp_case("back from this node, to no peer", MERINO_NO_PEER, MERINO_HOST_ENCAP, back(udp(kNode, kNoSubnet)), ourselves),
+      {"from this node itself where there is VXLAN", MERINO_UNKNOWN_SENDER, MERINO_HOST_ENCAP, back(udp(kNode, kPodAtPeer2)), ourselves},
+  };
+}
+
 std::vector<Case> from_host() {
   const auto routed = [](const Tins::IP& ip) { return ethernet(kNoMac, kVtepMac, ip); };
   return {
@@ -96,7 +106,7 @@ std::vector<Case> udp_cases(Program program) {
     case Program::from_host:
       return from_host();
     case Program::from_tunnel:
-      break;
+      return from_tunnel();
   }
   return {};
 }

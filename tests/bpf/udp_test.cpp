@@ -148,6 +148,27 @@ TEST_F(UdpBackend, CarriesUnfinishedChecksums) {
   EXPECT_EQ(received->offload.csum_start, kEthLen + kIpLen);
 }
 
+// A tunnel on the node: encapsulated already, so it takes the turn through the driver to the node itself.
+TEST_F(UdpBackend, CarriesATunnelOfTheHost) {
+  attach_udp();
+  topology.node().ip(
+      "link add inside address 02:00:00:00:99:01 type vxlan id 99 dstport 4789 local 10.244.1.0 remote 10.244.2.9 dev merino0\n"
+      "link set inside up\naddr add 172.31.0.1/24 dev inside\nneigh add 172.31.0.2 lladdr 02:00:00:00:99:02 dev inside nud permanent");
+  const auto before = udp_programs.counters();
+  topology.node().run("bash -c echo>/dev/udp/172.31.0.2/80");
+  const auto counts = wait_for_udp(before, 2);
+  EXPECT_THAT(counts, UnorderedElementsAre(::testing::Field(&Count::reason, MERINO_HOST_DRIVER),
+                                           ::testing::Field(&Count::reason, MERINO_HOST_ENCAP)));
+  const auto received = wire.receive();
+  ASSERT_TRUE(received);
+  const Frame& frame = received->frame;
+  EXPECT_EQ(slice(frame, kEthLen + 12, kEthLen + 20), (Frame{192, 168, 50, 1, 192, 168, 50, 2}));
+  EXPECT_EQ(number_at(frame, kEthLen + kIpLen + 2), kUdpPort);
+  EXPECT_EQ(slice(frame, kInner + 12, kInner + 20), (Frame{10, 244, 1, 0, 10, 244, 2, 9}));
+  EXPECT_EQ(ip_checksum(frame, kInner), 0);
+  EXPECT_EQ(number_at(frame, kInner + kIpLen + 2), 4789) << "the tunnel inside";
+}
+
 TEST_F(UdpBackend, KeepsTcpSegmentsOfTheMtuWhole) {
   attach_udp();
   const Frame frame = from_pod_a(tcp(kPodA, kPodAtPeer2, 60000));

@@ -1,15 +1,15 @@
 // IPv6: the bytes that leave the programs, and the VXLAN driver over an IPv6 underlay.
 #include <gmock/gmock.h>
 
+#include <chrono>
+#include <thread>
+
 #include "bpf/attached_fixture.h"
 #include "bpf/cases.h"
 
 namespace merino::test {
 
 namespace {
-
-using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
 constexpr const char* kSolicitedNode = "ff02::1:ff00:1";
 constexpr uint32_t kRouterSolicitedOverride = 0xe0000000;
@@ -153,6 +153,25 @@ TEST_F(V6Tunnel, LeavesTheUplinkWithAChecksum) {
   }
 }
 
+// The pod's kernel believes the answer to its question for the gateway.
+TEST_F(V6Tunnel, IsFoundByAPodThatKnowsNoNeighbour) {
+  const Netns& pod = topology.pod_a();
+  pod.sysctl("ipv6.conf.eth0.disable_ipv6", "0");
+  pod.ip(std::string("addr add ") + kPodA6 + "/128 dev eth0 nodad\nroute add " + kGateway6 + " dev eth0 src " + kPodA6 +
+         "\nroute add default via " + kGateway6 + " dev eth0 src " + kPodA6);
+  const auto before = programs.counters();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (counted(MERINO_ENCAP_DRIVER, before) == 0 && std::chrono::steady_clock::now() < deadline) {
+    pod.run(std::string("bash -c echo>/dev/udp/") + kPodAtPeer2V6 + "/80");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_GE(counted(MERINO_ENCAP_DRIVER, before), 1U) << pod.run("ip -6 neigh show dev eth0");
+  EXPECT_GE(counted(MERINO_ARP_REPLY, before), 1U);
+  const std::string neighbour = pod.run(std::string("ip -6 neigh show ") + kGateway6 + " dev eth0");
+  EXPECT_THAT(neighbour, ::testing::HasSubstr(kHostAMac));
+  EXPECT_THAT(neighbour, ::testing::HasSubstr("router"));
+}
+
 TEST_F(V6Tunnel, IsTakenFromTheWire) {
   const V6 ip = udp<V6>(kPodAtPeer2V6, kPodA6);
   const auto before = programs.counters();
@@ -197,6 +216,28 @@ TEST_F(V6Tunnel, OfOneFamilyInTheOther) {
   wire.send(tunnelled(inner_v6));
   EXPECT_TRUE(receive_at_pod(inner_v6));
   EXPECT_EQ(counted(MERINO_MIXED_FAMILY, before), 1U);
+}
+
+TEST_F(V6Tunnel, IsNotNeededOnTheSegment) {
+  auto config = topology.config();
+  config.direct = 1;
+  LoadedPrograms direct(config);
+  direct.fill_direct();
+  links.clear();
+  links.push_back(attach_tcx(direct.fd(Program::from_pod), "vetha", Direction::ingress));
+  links.push_back(attach_tcx(direct.fd(Program::from_wire), "uplink", Direction::ingress));
+  const V6 out = tcp<V6>(kPodA6, kPodAtPeer2V6);
+  auto before = direct.counters();
+  pod_a.send(from_pod_a(out));
+  const Frame at_wire = ethernet(kWireMac, kUplinkMac, one_hop_less(out));
+  EXPECT_TRUE(wire.receive_with(at_wire, 0));
+  EXPECT_THAT(direct.counted_since(before), ::testing::Contains(Count{MERINO_DIRECT, 1, from_pod_a(out).size()}));
+
+  const V6 in = tcp<V6>(kPodAtPeer2V6, kPodA6);
+  before = direct.counters();
+  wire.send(ethernet(kUplinkMac, kWireMac, in));
+  EXPECT_TRUE(pod_a.receive_with(ethernet(kPodAMac, kHostAMac, one_hop_less(in)), 0));
+  EXPECT_THAT(direct.counted_since(before), ::testing::Contains(Count{MERINO_DIRECT_IN, 1, from_pod_a(in).size()}));
 }
 
 TEST_F(V6Tunnel, JudgesTheSenderBehindTheDriver) {

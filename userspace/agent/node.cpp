@@ -144,8 +144,8 @@ merino_config programs_config(const Node& node) {
   config.vni = node.conf.vxlan.vni;
   config.pod_mtu = static_cast<uint32_t>(tunnel_mtu(node));
   config.tunnel_port = htons(tunnel_port(node));
+  config.tunnel = node.conf.backend == BackendType::udp ? MERINO_PEER_UDP : MERINO_PEER_VXLAN;
   config.device_port = htons(node.conf.vxlan.port);
-  config.tunnel = node.conf.backend == BackendType::udp ? MERINO_PEER_UDP : node.conf.backend == BackendType::vxlan ? MERINO_PEER_VXLAN : 0;
   config.direct = node.conf.has_direct_peers() ? 1 : 0;
   config.fast_path = fast_path_obstacle(node).empty() ? 1 : 0;
   return config;

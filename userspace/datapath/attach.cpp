@@ -177,7 +177,8 @@ Result<bool> is_attached(Program program, const AttachPoint& point) {
   return link.fd && link.ifindex == point.ifindex && link.program_id == pinned.id;
 }
 
-// Whoever asks the kernel for anything of an interface after the pin is gone waits until the link is: a grace period, all interfaces locked.
+// Whoever asks the kernel for anything of an interface after the pin is gone waits until the link is: a grace period, all interfaces
+// locked.
 Status detach(const AttachPoint& point) {
   TRY(detach_clsact(point));
   return remove_file(pins::link(point.link_name));
