@@ -1,6 +1,7 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "agent/steps.h"
 #include "base/file.h"
@@ -72,8 +73,7 @@ Result<bool> follow_uplink(Site& site) {
 
 Result<bool> keep_lease(Site& site) {
   Node& node = site.node;
-  const LeaseSet before = node.leases;
-  node.leases = TRY(site.store.list());
+  const LeaseSet before = std::exchange(node.leases, TRY(site.store.list()));
   const std::string reason = renewal_reason(node);
   if (!reason.empty()) {
     Lease wanted = node.lease;
