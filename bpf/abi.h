@@ -60,6 +60,7 @@ struct merino_peer {
 enum merino_peer_kind {
 	MERINO_PEER_VXLAN = 1,
 	MERINO_PEER_DIRECT = 2, /* on the uplink's own segment, without a tunnel */
+	MERINO_PEER_UDP = 3,	/* flannel's udp backend: the bare IPv4 packet in UDP */
 };
 
 /* nodes: every peer's tunnel endpoint, by address: who may send tunnel packets at all, and whose tunnel port pods must not reach. */
@@ -86,20 +87,27 @@ struct merino_network {
 	struct merino_prefix_lens peers_v6;
 };
 
+/* What this node has of one address family. */
+struct merino_family {
+	struct merino_addr underlay; /* this node's tunnel endpoint; all zero: none */
+	struct merino_addr network;  /* the pod network, host bits zero */
+	__u32 network_len;	     /* bits of the 128-bit address; 0: the node has no network of this family */
+	__u8 vtep_mac[MERINO_ETH_ALEN];
+	__u8 reserved[2];
+};
+
 /* The programs' frozen configuration (.rodata); another value means loading the programs again and swapping them in the links. */
 struct merino_config {
-	struct merino_addr underlay_v4; /* this node's tunnel endpoint */
-	struct merino_addr network_v4;	/* the pod network, host bits zero */
-	__u32 network_v4_len;		/* bits of the 128-bit address */
+	struct merino_family v4, v6;
 	__u32 uplink_ifindex;
 	__u32 device_ifindex; /* merino0 */
 	__u32 vni;
 	__u32 pod_mtu;	    /* the largest IP packet that may be encapsulated */
 	__be16 tunnel_port; /* 0: no tunnel packet is taken */
-	__u8 vtep_mac[MERINO_ETH_ALEN];
-	__u8 fast_path; /* 0: everything goes through the stack, only from_host encapsulates */
-	__u8 direct;	/* 1: there may be DIRECT peers, whose packets are looked for on the uplink */
-	__u8 reserved[10];
+	__u8 tunnel;	    /* enum merino_peer_kind: what is spoken on tunnel_port, VXLAN or UDP */
+	__u8 fast_path;	    /* 0: everything goes through the stack, the programs only encapsulate and decapsulate */
+	__u8 direct;	    /* 1: there may be DIRECT peers, whose packets are looked for on the uplink */
+	__u8 reserved[3];
 	__u64 program_id; /* which build's programs these are; another build's are replaced */
 };
 

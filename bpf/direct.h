@@ -31,10 +31,10 @@ static __always_inline int direct_send(const struct merino_peer *peer)
 
 static __always_inline int is_in_network(__be32 v4)
 {
-	const __u32 len = merino_config.network_v4_len - 96;
+	const __u32 len = merino_config.v4.network_len - 96;
 	const __be32 mask = len ? bpf_htonl(~0U << (32 - len)) : 0;
 
-	return (v4 & mask) == addr_v4(&merino_config.network_v4);
+	return (v4 & mask) == addr_v4(&merino_config.v4.network);
 }
 
 /* Is this a packet for the pod network that the stack would take, without a tunnel? Everything else on the uplink ends here, before any

@@ -50,7 +50,7 @@ static __always_inline int hides_behind_tags(const struct __sk_buff *skb)
 /* A pod that reached a node's tunnel port would have its packets taken for those of its own node: they leave it masqueraded. */
 static __always_inline int is_to_tunnel_port(const struct flow *flow)
 {
-	const struct merino_addr underlay = addr_from_v4(addr_v4(&merino_config.underlay_v4));
+	const struct merino_addr underlay = addr_from_v4(addr_v4(&merino_config.v4.underlay));
 
 	if (!merino_config.tunnel_port || !flow->ports || flow->protocol != IPPROTO_UDP || flow->dport != merino_config.tunnel_port)
 		return 0;
@@ -151,7 +151,7 @@ static __always_inline enum merino_reason judge_inner(struct __sk_buff *skb, __u
 
 	if (!inner)
 		return MERINO_MALFORMED;
-	addressed_to_us = mac_equal(inner->h_dest, merino_config.vtep_mac);
+	addressed_to_us = mac_equal(inner->h_dest, merino_config.v4.vtep_mac);
 	if (inner->h_proto != bpf_htons(ETH_P_IP)) {
 		if (!lookup_node(underlay))
 			return MERINO_UNKNOWN_SENDER;
@@ -185,7 +185,7 @@ static __always_inline enum merino_reason judge_outer(struct __sk_buff *skb, str
 		return MERINO_NOT_TUNNEL;
 	ip = packet_at(skb, ETH_HLEN, sizeof(*ip) + sizeof(*udp));
 	if (!ip || ip->version != 4 || ip->ihl != sizeof(*ip) / 4 || ip->protocol != IPPROTO_UDP ||
-	    ip->daddr != addr_v4(&merino_config.underlay_v4) || ip->frag_off & bpf_htons(IP_FRAGMENT_MASK))
+	    ip->daddr != addr_v4(&merino_config.v4.underlay) || ip->frag_off & bpf_htons(IP_FRAGMENT_MASK))
 		return MERINO_NOT_TUNNEL;
 	udp = (const struct udphdr *)(ip + 1);
 	if (udp->dest != merino_config.tunnel_port)
@@ -282,7 +282,7 @@ static __always_inline enum merino_reason judge_from_tunnel(struct __sk_buff *sk
 		return MERINO_UNKNOWN_SENDER;
 	if (!merino_config.tunnel_port || key.tunnel_id != merino_config.vni)
 		return MERINO_WRONG_VNI;
-	if (key.local_ipv4 != bpf_ntohl(addr_v4(&merino_config.underlay_v4)))
+	if (key.local_ipv4 != bpf_ntohl(addr_v4(&merino_config.v4.underlay)))
 		return MERINO_WRONG_ENDPOINT;
 	underlay = addr_from_v4(bpf_htonl(key.remote_ipv4));
 	reason = judge_inner(skb, 0, &underlay, &flow, &pod);

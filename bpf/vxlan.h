@@ -72,7 +72,7 @@ static __always_inline void fill_encap(struct vxlan_encap *encap, const struct m
 	    .id = bpf_get_prandom_u32(), /* fragments on the underlay are allowed, as flannel's are (no DF) */
 	    .ttl = OUTER_TTL,
 	    .protocol = IPPROTO_UDP,
-	    .saddr = addr_v4(&merino_config.underlay_v4),
+	    .saddr = addr_v4(&merino_config.v4.underlay),
 	    .daddr = addr_v4(&peer->underlay),
 	};
 
@@ -87,7 +87,7 @@ static __always_inline void fill_encap(struct vxlan_encap *encap, const struct m
 	encap->vxlan.flags = bpf_htonl(VXLAN_FLAG_VNI);
 	encap->vxlan.vni = bpf_htonl(merino_config.vni << 8);
 	mac_copy(encap->inner.h_dest, peer->vtep_mac); /* a kernel peer drops frames to another MAC */
-	mac_copy(encap->inner.h_source, merino_config.vtep_mac);
+	mac_copy(encap->inner.h_source, merino_config.v4.vtep_mac);
 	encap->inner.h_proto = bpf_htons(ETH_P_IP);
 }
 
@@ -124,7 +124,7 @@ static __always_inline int vxlan_hand_to_driver(struct __sk_buff *skb, const str
 	struct bpf_tunnel_key key = {
 	    .tunnel_id = merino_config.vni,
 	    .remote_ipv4 = bpf_ntohl(addr_v4(&peer->underlay)),
-	    .local_ipv4 = bpf_ntohl(addr_v4(&merino_config.underlay_v4)),
+	    .local_ipv4 = bpf_ntohl(addr_v4(&merino_config.v4.underlay)),
 	    .tunnel_tos = outer_tos(flow->tos),
 	    .tunnel_ttl = OUTER_TTL,
 	};
@@ -136,7 +136,7 @@ static __always_inline int vxlan_hand_to_driver(struct __sk_buff *skb, const str
 	if (!eth)
 		return 0;
 	mac_copy(eth->h_dest, peer->vtep_mac);
-	mac_copy(eth->h_source, merino_config.vtep_mac);
+	mac_copy(eth->h_source, merino_config.v4.vtep_mac);
 	return 1;
 }
 

@@ -10,6 +10,7 @@
 
 #include "cni/commands.h"
 #include "cni/ipam_exec.h"
+#include "cni/ipv6_settings.h"
 #include "cni/teardown.h"
 #include "datapath/pins.h"
 #include "datapath/programs.h"
@@ -215,17 +216,8 @@ class Adder {
     return ok();
   }
 
-  [[nodiscard]] bool has_v6() const {
-    return std::any_of(attachment_.addresses.begin(), attachment_.addresses.end(),
-                       [](const Prefix& address) { return address.family() == Family::v6; });
-  }
-
   Status configure_host() {
-    // Router advertisements of a pod must not become routes of the host (CVE-2020-10749).
-    const std::string key = fmt::format("net/ipv6/conf/{}/{}", attachment_.host_ifname, has_v6() ? "accept_ra" : "disable_ipv6");
-    const auto set = ensure_sysctl(key, has_v6() ? "0" : "1");
-    if (!set && set.error().kind != ErrorKind::not_found) return tl::unexpected(set.error());
-
+    TRY(set_host_ipv6(attachment_.host_ifname, attachment_.addresses));
     TRY(host_->set_link_up(attachment_.host_ifindex));
     for (const Prefix& address : attachment_.addresses) {
       const Prefix alone(address.address(), address_bits(address.family()));
@@ -236,6 +228,10 @@ class Adder {
   }
 
   Status configure_pod() {
+    {
+      const NamespaceGuard inside = TRY(NamespaceGuard::enter(netns_.get()));
+      TRY(set_pod_ipv6(id_.ifname, attachment_.addresses));
+    }
     for (const Prefix& address : attachment_.addresses) {
       const uint32_t no_duplicate_check = address.family() == Family::v6 ? IFA_F_NODAD : 0;
       TRY(pod_->ensure_address(pod_ifindex_, address, IFA_F_NOPREFIXROUTE | no_duplicate_check));

@@ -51,15 +51,16 @@ uint32_t Topology::ifindex(const std::string& name) {
 
 merino_config Topology::config() const {
   merino_config config{};
-  config.underlay_v4 = to_abi(IpAddress::parse(kNode).value());
-  config.network_v4 = to_abi(Prefix::parse(kNetwork).value().address());
-  config.network_v4_len = static_cast<uint32_t>(Prefix::parse(kNetwork).value().mapped_length());
+  config.v4.underlay = to_abi(IpAddress::parse(kNode).value());
+  config.v4.network = to_abi(Prefix::parse(kNetwork).value().address());
+  config.v4.network_len = static_cast<uint32_t>(Prefix::parse(kNetwork).value().mapped_length());
   config.uplink_ifindex = ifindex("uplink");
   config.device_ifindex = ifindex("merino0");
   config.vni = kVni;
   config.pod_mtu = kPodMtu;
   config.tunnel_port = htons(kTunnelPort);
-  to_abi(MacAddress::parse(kVtepMac).value(), config.vtep_mac);
+  config.tunnel = MERINO_PEER_VXLAN;
+  to_abi(MacAddress::parse(kVtepMac).value(), config.v4.vtep_mac);
   config.fast_path = 1;
   return config;
 }

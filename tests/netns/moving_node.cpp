@@ -43,11 +43,10 @@ Moving::Moving(FlannelRules rules)
     : node_(lab_.add_node("a", {.agent = AgentStart::later})),
       peer_(lab_.add_node("b")),
       stock_(lab_.add_stock_node("stock")),
-      flanneld_(node_, kSubnet, 1500, rules) {
+      flanneld_(node_, kNumber, 1500, {.rules = rules}) {
   flanneld_.announce(lab_.lease_dir());
   lab_.wait_ready();
   start_flanneld();
-  stock_.add_peer(flanneld_.as_peer());
   install_flannel_plugin();
 }
 
@@ -56,8 +55,7 @@ void Moving::install_merino_plugin() const { install(node_, MERINO_PLUGIN); }
 
 void Moving::start_flanneld() {
   flanneld_.start();
-  flanneld_.add_peer(stock_.as_peer());
-  flanneld_.add_peer({peer_.subnet(), peer_.address(), peer_.vtep_mac()});
+  flanneld_.follow_leases(lab_.lease_dir());
 }
 
 void Moving::start_merinod() {

@@ -28,7 +28,7 @@ class LiveTraffic {
 
 class Moving : public testing::Test {
  protected:
-  static constexpr const char* kSubnet = "10.244.50.0";
+  static constexpr int kNumber = 50;  // 10.244.50.0/24
 
   explicit Moving(FlannelRules rules = FlannelRules::iptables_nft);
 

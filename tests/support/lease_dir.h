@@ -25,11 +25,11 @@ inline NetConf net_conf(const std::string& network, const std::string& more = ""
 }
 
 inline LeaseAttributes attributes(const std::string& public_ip, const std::string& mac = "f2:91:b4:a4:d8:06") {
-  return {.public_ip = ip(public_ip), .public_ip_v6 = {}, .backend_type = "vxlan", .vxlan = VxlanLease{1, MacAddress::parse(mac).value()}};
+  return {.public_ip = ip(public_ip), .backend_type = "vxlan", .vxlan = {VxlanLease{1, MacAddress::parse(mac).value()}, {}}};
 }
 
 inline LeaseRequest request(const std::string& public_ip, const std::string& previous = "") {
-  return {.attributes = attributes(public_ip), .previous_subnet = previous.empty() ? std::nullopt : std::optional(prefix(previous))};
+  return {.attributes = attributes(public_ip), .previous = previous.empty() ? Subnets{} : prefix(previous)};
 }
 
 // A store that looks at its directory every ten milliseconds instead of every five seconds.
@@ -92,7 +92,7 @@ inline std::vector<std::string> listed(LeaseStore& store) {
   auto set = store.list();
   if (!set) throw std::runtime_error(set.error().message());
   std::vector<std::string> out;
-  for (const Lease& lease : set->leases) out.push_back(lease.subnet.to_string() + " " + lease.attributes.public_ip.to_string());
+  for (const Lease& lease : set->leases) out.push_back(to_string(lease.subnet) + " " + to_string(lease.attributes.public_ip));
   return out;
 }
 

@@ -30,7 +30,7 @@ AgentStatus sound_agent() {
   agent.port = 8472;
   agent.network = *Prefix::parse("10.244.0.0/16");
   agent.subnet = *Prefix::parse("10.244.1.0/24");
-  agent.vtep_mac = *MacAddress::parse("02:00:00:00:00:01");
+  agent.vtep_mac.v4 = *MacAddress::parse("02:00:00:00:00:01");
   agent.mtu = 1450;
   agent.lease_expires = 1000000 + 23 * 3600 + 59 * 60;
   agent.fast_path = true;

@@ -192,10 +192,10 @@ void Agent::publish() {
       spdlog::error("status file: {}", written.error().message());
   }
   if (status.ready != std::exchange(was_ready_, status.ready)) {
-    if (status.ready) spdlog::info("ready: pods of {} reach the network", status.subnet.to_string());
+    if (status.ready) spdlog::info("ready: pods of {} reach the network", to_string(status.subnet));
     if (!status.ready) spdlog::warn("not ready any more: {}", missing);
   }
-  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string()) : "not ready: " + missing);
+  service_.status(status.ready ? fmt::format("ready, subnet {}", to_string(status.subnet)) : "not ready: " + missing);
   if (status.ready) service_.ready();
   board_.publish(status.missing);
 }

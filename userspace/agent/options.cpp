@@ -97,8 +97,19 @@ Apply list_into(std::vector<std::string> AgentOptions::*field) {
 Apply address_into(std::optional<IpAddress> AgentOptions::*field) {
   return [field](CommandLine& line, const std::string& value) -> Status {
     auto address = IpAddress::parse(value);
-    if (!address || !address->is_v4()) return fail(ErrorKind::invalid, "\"{}\" is not an IPv4 address", value);
+    if (!address) return fail(ErrorKind::invalid, "\"{}\" is not an IP address", value);
     line.options.*field = *address;
+    return ok();
+  };
+}
+
+// An empty value is no address, as for flanneld.
+Apply public_ip_of(Family family) {
+  return [family](CommandLine& line, const std::string& value) -> Status {
+    if (value.empty()) return ok();
+    auto address = IpAddress::parse(value);
+    if (!address || address->family() != family) return fail(ErrorKind::invalid, "\"{}\" is not an {} address", value, family_name(family));
+    line.options.public_ip[family] = *address;
     return ok();
   };
 }
@@ -140,12 +151,6 @@ Status apply_log_level(CommandLine& line, const std::string& value) {
   return ok();
 }
 
-// Its default says nothing, any other value is refused.
-Status refuse_ipv6(CommandLine&, const std::string& value) {
-  if (value.empty()) return ok();
-  return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"), "leave the flag out: this version carries IPv4 only");
-}
-
 std::vector<Flag> make_flags() {
   using enum FlagKind;
   const AgentOptions defaults;
@@ -161,7 +166,8 @@ std::vector<Flag> make_flags() {
        list_into(&AgentOptions::iface_regexes)},
       {"iface-can-reach", value, "", "the same by the route to this address", address_into(&AgentOptions::iface_can_reach)},
       {"public-ip", value, "", "address under which other nodes reach this one (default: the interface's)",
-       address_into(&AgentOptions::public_ip)},
+       public_ip_of(Family::v4)},
+      {"public-ipv6", value, "", "the same for IPv6", public_ip_of(Family::v6)},
       {"ip-masq", boolean, "false", "masquerade traffic of pods that leaves the network", bool_into(&AgentOptions::ip_masq, true)},
       {"ip-masq-fully-random-disable", boolean, "false", "do not randomise the ports of masqueraded traffic",
        bool_into(&AgentOptions::masq_fully_random, false)},
@@ -195,7 +201,6 @@ std::vector<Flag> make_flags() {
       {"ip-blackhole-route", boolean, "false",
        "without effect: what has the address of no pod is dropped in merino0 and counted, with or without a route for it",
        apply_boolean_without_effect},
-      {"public-ipv6", value, "", "not supported in this version", refuse_ipv6},
       {"vmodule", value, "", "without effect, for flanneld's command lines", accept_without_effect},
       {"log_backtrace_at", value, ":0", "without effect, for flanneld's command lines", accept_without_effect},
       {"v", value, "0", "verbosity; 1 and above is --log-level=debug", apply_verbosity},

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "base/address.h"
+#include "base/per_family.h"
 #include "base/result.h"
 #include "cluster/etcd_source.h"
 #include "cluster/kube_source.h"
@@ -33,7 +33,7 @@ struct AgentOptions {
   std::vector<std::string> ifaces;
   std::vector<std::string> iface_regexes;
   std::optional<IpAddress> iface_can_reach;
-  std::optional<IpAddress> public_ip;
+  PerFamily<IpAddress> public_ip;
 
   bool ip_masq = false;
   bool masq_fully_random = true;

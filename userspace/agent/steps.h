@@ -36,7 +36,7 @@ struct Site {
 Result<NetworkSnapshot> take_snapshot(Netlink& netlink);
 
 // The uplink by its options, at the start.
-Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink);
+Result<Uplink> find_uplink(const Node& node, Netlink& netlink);
 
 // steps_node.cpp
 Result<bool> follow_uplink(Site& site);    // its index and MTU; another uplink only when this one's name or address is gone

@@ -115,7 +115,7 @@ Result<bool> keep_programs(Site& site) {
   TRY(load_programs(wanted));
   const std::string obstacle = fast_path_obstacle(node);
   spdlog::info("BPF programs loaded: {}, endpoint {} on {}, VNI {}, MTU {}", backend_name(node.conf.backend),
-               node.uplink.address.to_string(), node.uplink.name, node.conf.vxlan.vni, tunnel_mtu(node));
+               to_string(node.uplink.address), node.uplink.name, node.conf.vxlan.vni, tunnel_mtu(node));
   if (!obstacle.empty()) spdlog::warn("the fast path is OFF, every packet goes through the kernel's stack: {}", obstacle);
   return true;
 }

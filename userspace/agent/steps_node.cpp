@@ -10,8 +10,9 @@ namespace merino {
 
 namespace {
 
-UplinkRequest request_of(const AgentOptions& options) {
-  return {options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip};
+UplinkRequest request_of(const Node& node) {
+  const AgentOptions& options = node.options;
+  return {options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip, families(node)};
 }
 
 // One interface and its addresses: a node has hundreds, and this is asked for at every change of any of them.
@@ -46,12 +47,15 @@ Result<NetworkSnapshot> take_snapshot(Netlink& netlink) {
   NetworkSnapshot snapshot;
   snapshot.links = TRY(netlink.links());
   snapshot.addresses = TRY(netlink.addresses());
-  snapshot.routes = TRY(netlink.routes(Family::v4));
+  for (const Family family : kFamilies) {
+    const std::vector<Route> routes = TRY(netlink.routes(family));
+    snapshot.routes.insert(snapshot.routes.end(), routes.begin(), routes.end());
+  }
   return snapshot;
 }
 
-Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink) {
-  return choose_uplink(request_of(options), TRY(take_snapshot(netlink)),
+Result<Uplink> find_uplink(const Node& node, Netlink& netlink) {
+  return choose_uplink(request_of(node), TRY(take_snapshot(netlink)),
                        [&](const IpAddress& address) { return netlink.route_to(address); });
 }
 
@@ -61,12 +65,12 @@ Result<bool> follow_uplink(Site& site) {
   if (!fresh) {
     const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
     fresh =
-        choose_uplink(request_of(site.node.options), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
+        choose_uplink(request_of(site.node), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
     if (!fresh) return tl::unexpected(std::move(fresh).error());
   }
   if (*fresh == uplink) return false;
-  spdlog::warn("uplink was {} (index {}, {}, MTU {}), is {} (index {}, {}, MTU {})", uplink.name, uplink.index, uplink.address.to_string(),
-               uplink.mtu, fresh->name, fresh->index, fresh->address.to_string(), fresh->mtu);
+  spdlog::warn("uplink was {} (index {}, {}, MTU {}), is {} (index {}, {}, MTU {})", uplink.name, uplink.index, to_string(uplink.address),
+               uplink.mtu, fresh->name, fresh->index, to_string(fresh->address), fresh->mtu);
   uplink = *fresh;
   return true;
 }
@@ -79,10 +83,10 @@ Result<bool> keep_lease(Site& site) {
     Lease wanted = node.lease;
     wanted.attributes = lease_attributes(node);
     node.lease = TRY(site.store.renew(wanted));
-    spdlog::info("lease of {} renewed: {}", node.lease.subnet.to_string(), reason);
+    spdlog::info("lease of {} renewed: {}", to_string(node.lease.subnet), reason);
     if (node.lease.subnet != wanted.subnet) {
       spdlog::warn("this node's subnet was {}, is {}: pods with addresses of the old one are not reached any more",
-                   wanted.subnet.to_string(), node.lease.subnet.to_string());
+                   to_string(wanted.subnet), to_string(node.lease.subnet));
     }
     node.leases = TRY(site.store.list());
   }
@@ -99,7 +103,7 @@ Result<bool> keep_subnet_env(Site& site) {
   const std::string directory = std::filesystem::path(path).parent_path();
   if (!directory.empty()) TRY(make_directories(directory));
   TRY(write_file_atomic(path, wanted));
-  spdlog::info("{} written: pods of this node get addresses of {}", path, site.node.lease.subnet.to_string());
+  spdlog::info("{} written: pods of this node get addresses of {}", path, to_string(site.node.lease.subnet));
   return true;
 }
 

@@ -17,19 +17,18 @@ struct RejectedLease {
 };
 
 struct LeaseSet {
-  std::vector<Lease> leases;            // well-formed, unexpired, one per subnet, ordered by subnet; the own one among them
+  std::vector<Lease> leases;            // well-formed, unexpired, disjoint, ordered by subnet; the own one among them
   std::vector<RejectedLease> rejected;  // named in the log and in merinoctl, otherwise without effect
 };
 
 struct LeaseRequest {
   LeaseAttributes attributes;
-  std::optional<Prefix> previous_subnet;  // from subnet.env
+  Subnets previous;  // from subnet.env
 };
 
 // What the store knows of this node before it has an uplink.
 struct NodeHints {
-  std::optional<IpAddress> public_ip;        // instead of --public-ip: the annotation node-public-ip
-  std::optional<IpAddress> public_ip_v6;     // node-public-ipv6
+  PerFamily<IpAddress> public_ip;            // instead of --public-ip: the annotations node-public-ip and node-public-ipv6
   std::optional<LeaseAttributes> published;  // what this node said of itself last, if the store knows it by more than its address
 };
 
@@ -46,8 +45,8 @@ class LeaseStore {
   virtual Result<LeaseSet> list() = 0;
 
   // The node's subnet, in flannel's order: the unexpired lease with our public IP if it fits `conf` (attributes are updated in place); else
-  // the previous subnet if it fits and nobody holds it; else one of the first 100 free subnets from subnet_min, at random. A lost race
-  // takes the next one. exhausted when there is none.
+  // for each family the previous subnet if it fits and nobody holds it; else one of the first 100 free subnets from subnet_min, at
+  // random. A lost race takes the next one. exhausted when there is none.
   virtual Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) = 0;
 
   // Extends the lease by kLeaseTtl and writes the attributes if they differ. A lease that somebody deleted is taken again (same subnet);

@@ -67,7 +67,7 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
   }
   if (const auto left = lease_left(facts); left && left->count() <= 0) {
     report.problems.push_back(
-        {fmt::format("the lease of {} has run out: another node may take the subnet", agent.subnet.to_string()), kAgentLog});
+        {fmt::format("the lease of {} has run out: another node may take the subnet", to_string(agent.subnet)), kAgentLog});
   }
 }
 
@@ -104,12 +104,15 @@ void assess_subnet_env(const StatusFacts& facts, StatusReport& report) {
     report.problems.push_back(as_finding(facts.subnet_env.error()));
     return;
   }
-  const std::optional<Prefix>& subnet = facts.subnet_env->subnet;
-  if (facts.agent && subnet && subnet->masked() != facts.agent->subnet) {
-    report.problems.push_back({fmt::format("{} says {}, the lease {}: new pods get addresses that no peer knows", kSubnetEnvPath,
-                                           subnet->masked().to_string(), facts.agent->subnet.to_string()),
-                               kAgentLog});
+  if (!facts.agent) return;
+  PerFamily<Prefix> said{facts.subnet_env->subnet, facts.subnet_env->subnet_v6};
+  for (const Family family : kFamilies) {
+    if (said[family]) said[family] = said[family]->masked();
   }
+  if (said == facts.agent->subnet) return;
+  report.problems.push_back({fmt::format("{} says {}, the lease {}: new pods get addresses that no peer knows", kSubnetEnvPath,
+                                         to_string(said), to_string(facts.agent->subnet)),
+                             kAgentLog});
 }
 
 void assess_pods(const StatusFacts& facts, StatusReport& report) {
@@ -146,19 +149,20 @@ std::string agent_line(const StatusFacts& facts) {
 }
 
 std::string node_line(const AgentStatus& agent) {
-  std::string line = fmt::format("{} on {}, MTU {}", agent.address.to_string(), agent.uplink, agent.uplink_mtu);
-  if (agent.public_ip != agent.address) line += fmt::format(", known to others as {}", agent.public_ip.to_string());
+  std::string line = fmt::format("{} on {}, MTU {}", to_string(agent.address), agent.uplink, agent.uplink_mtu);
+  if (agent.public_ip != agent.address) line += fmt::format(", known to others as {}", to_string(agent.public_ip));
   return line;
 }
 
 std::string lease_line(const StatusFacts& facts) {
-  std::string line = fmt::format("{} of {}", facts.agent->subnet.to_string(), facts.agent->network.to_string());
+  std::string line = fmt::format("{} of {}", to_string(facts.agent->subnet), to_string(facts.agent->network));
   if (const auto left = lease_left(facts)) line += left->count() > 0 ? ", " + format_span(*left) + " left" : ", run out";
   return line;
 }
 
 std::string backend_line(const AgentStatus& agent) {
-  const std::string tunnel = agent.port != 0 ? fmt::format(", VNI {}, UDP port {}", agent.vni, agent.port) : "";
+  std::string tunnel = agent.backend == "vxlan" ? fmt::format(", VNI {}", agent.vni) : "";
+  if (agent.port != 0) tunnel += fmt::format(", UDP port {}", agent.port);
   return fmt::format("{}{}, pods' MTU {}, fast path {}{}", agent.backend, tunnel, agent.mtu, agent.fast_path ? "on" : "off",
                      agent.ip_masq ? ", masquerading" : "");
 }

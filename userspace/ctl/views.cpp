@@ -21,6 +21,8 @@ const char* kind_name(PeerKind kind) {
       return "vxlan";
     case PeerKind::direct:
       return "direct";
+    case PeerKind::udp:
+      return "udp";
   }
   return "?";
 }

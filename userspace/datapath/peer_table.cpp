@@ -27,6 +27,30 @@ using Table = std::vector<std::pair<Key, Value>>;
 using PeerTable = Table<merino_peer_key, merino_peer>;
 using NodeTable = Table<merino_node_key, merino_node>;
 
+uint8_t to_abi(PeerKind kind) {
+  switch (kind) {
+    case PeerKind::vxlan:
+      return MERINO_PEER_VXLAN;
+    case PeerKind::direct:
+      return MERINO_PEER_DIRECT;
+    case PeerKind::udp:
+      return MERINO_PEER_UDP;
+  }
+  return 0;
+}
+
+// What no merino wrote is shown as what the programs take it for.
+PeerKind from_abi(uint8_t kind) {
+  switch (kind) {
+    case MERINO_PEER_DIRECT:
+      return PeerKind::direct;
+    case MERINO_PEER_UDP:
+      return PeerKind::udp;
+    default:
+      return PeerKind::vxlan;
+  }
+}
+
 struct ByKey {
   template <class Key, class Value>
   bool operator()(const std::pair<Key, Value>& a, const std::pair<Key, Value>& b) const {
@@ -38,7 +62,7 @@ merino_peer to_abi(const Peer& peer) {
   merino_peer out{};
   out.underlay = merino::to_abi(peer.underlay);
   merino::to_abi(peer.vtep_mac, out.vtep_mac);
-  out.kind = peer.kind == PeerKind::direct ? MERINO_PEER_DIRECT : MERINO_PEER_VXLAN;
+  out.kind = to_abi(peer.kind);
   return out;
 }
 
@@ -122,7 +146,7 @@ Result<merino_prefix_lens> to_abi(const Lengths& lengths) {
 Lengths lengths_of(const PeerTable& peers, Family family) {
   Lengths out;
   for (const auto& entry : peers) {
-    const Prefix prefix = from_abi(entry.first);
+    const Prefix prefix = merino::from_abi(entry.first);
     if (prefix.family() == family) out.insert(prefix.mapped_length());
   }
   return out;
@@ -173,10 +197,10 @@ Result<std::vector<Peer>> read_peers() {
   auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
   std::vector<Peer> out;
   for (const auto& [key, value] : TRY(peers.entries())) {
-    out.push_back({.subnet = from_abi(key),
-                   .underlay = from_abi(value.underlay),
-                   .vtep_mac = from_abi(value.vtep_mac),
-                   .kind = value.kind == MERINO_PEER_DIRECT ? PeerKind::direct : PeerKind::vxlan});
+    out.push_back({.subnet = merino::from_abi(key),
+                   .underlay = merino::from_abi(value.underlay),
+                   .vtep_mac = merino::from_abi(value.vtep_mac),
+                   .kind = from_abi(value.kind)});
   }
   std::sort(out.begin(), out.end(), [](const Peer& a, const Peer& b) { return a.subnet < b.subnet; });
   return out;

@@ -11,6 +11,7 @@ namespace merino {
 enum class PeerKind {
   vxlan,
   direct,  // a node on the uplink's own segment, reached without a tunnel
+  udp,     // flannel's udp backend, IPv4 only
 };
 
 struct Peer {

@@ -74,9 +74,12 @@ CniResult CniNetwork::add(const CniAttachment& attachment) {
   }
   const json ips = json::parse(result.json).value("ips", json::array());
   if (ips.empty()) throw Failure("no address in the CNI result: " + result.json);
-  result.address = ips.at(0).at("address").get<std::string>();
-  result.address.resize(result.address.find('/'));
-  result.gateway = ips.at(0).value("gateway", "");
+  for (const json& ip : ips) {
+    const std::string address = ip.at("address").get<std::string>();
+    const Family family = Prefix::parse(address).value().family();
+    result.address.of(family) = address.substr(0, address.find('/'));
+    result.gateway.of(family) = ip.value("gateway", "");
+  }
   const std::string network = json::parse(conflist_).at("name").get<std::string>();
   where_.write(cache_path(network, attachment), cache_entry(network, attachment, result.json));
   return result;
