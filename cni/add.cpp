@@ -21,7 +21,14 @@ namespace {
 
 constexpr int kCarrierTries = 1000;
 constexpr useconds_t kCarrierPause = 1000;
-constexpr const char* kAgentLog = "is merinod running? See journalctl -u merinod, or kubectl -n kube-flannel logs of the node's agent pod";
+constexpr size_t kLongestKubeName = 253;
+constexpr const char* kAgentLog = "is merinod running? See journalctl -u merino, or kubectl -n kube-flannel logs of the node's agent pod";
+
+// What a Kubernetes runtime says of the pod in CNI_ARGS; names for people, so what cannot be one is none.
+std::string pod_argument(const Environment& environment, const char* key) {
+  std::string value = argument(environment.args, key);
+  return value.size() <= kLongestKubeName && is_valid_identifier(value) ? value : "";
+}
 
 Outcome<void> check_agent_ran() {
   const std::string pin = pins::program(program_name(Program::from_pod));
@@ -172,6 +179,8 @@ class Adder {
     attachment_.pod_mac = MacAddress::random();
     attachment_.host_mac = MacAddress::random();
     attachment_.delivery = conf_.delivery;
+    attachment_.pod_namespace = pod_argument(environment_, "K8S_POD_NAMESPACE");
+    attachment_.pod_name = pod_argument(environment_, "K8S_POD_NAME");
     for (const ResultAddress& address : result_.addresses) {
       attachment_.addresses.push_back(address.address);
       TRY(plan_gateway(address));

@@ -39,11 +39,11 @@ void LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost) {
   EXPECT_TRUE(tcp.ok) << tcp.line;
 }
 
-Moving::Moving(FlannelRules rules)
-    : node_(lab_.add_node("a", {.agent = AgentStart::later})),
-      peer_(lab_.add_node("b")),
-      stock_(lab_.add_stock_node("stock")),
-      flanneld_(node_, kNumber, 1500, {.rules = rules}) {
+Moving::Moving(const FlannelOptions& options)
+    : node_(lab_.add_node("a", {.net_conf = net_conf(options.network), .agent = AgentStart::later})),
+      peer_(lab_.add_node("b", {.net_conf = net_conf(options.network)})),
+      stock_(lab_.add_stock_node("stock", {.network = options.network})),
+      flanneld_(node_, kNumber, 1500, options) {
   flanneld_.announce(lab_.lease_dir());
   lab_.wait_ready();
   start_flanneld();

@@ -28,6 +28,30 @@ inline LeaseAttributes attributes(const std::string& public_ip, const std::strin
   return {.public_ip = ip(public_ip), .backend_type = "vxlan", .vxlan = {VxlanLease{1, MacAddress::parse(mac).value()}, {}}};
 }
 
+inline constexpr const char* kMacV6 = "46:65:8d:36:f7:4e";
+
+// Of a node with both families, or, without a `v4`, with IPv6 alone.
+inline LeaseAttributes attributes_of(const std::string& v4, const std::string& v6) {
+  LeaseAttributes out;
+  if (!v4.empty()) out = attributes(v4);
+  out.backend_type = "vxlan";
+  out.public_ip.v6 = ip(v6);
+  out.vxlan.v6 = VxlanLease{1, MacAddress::parse(kMacV6).value()};
+  return out;
+}
+
+// "10.244.1.0/24", "fd10:244:0:1::/64", or both with a comma between.
+inline Subnets subnets_of(const std::string& text) {
+  const size_t comma = text.find(',');
+  Subnets out = prefix(text.substr(0, comma));
+  if (comma != std::string::npos) out.v6 = prefix(text.substr(comma + 1));
+  return out;
+}
+
+inline NetConf dual_conf(const std::string& more = "") {
+  return net_conf("10.244.0.0/16", R"(, "EnableIPv6": true, "IPv6Network": "fd10:244::/48")" + more);
+}
+
 inline LeaseRequest request(const std::string& public_ip, const std::string& previous = "") {
   return {.attributes = attributes(public_ip), .previous = previous.empty() ? Subnets{} : prefix(previous)};
 }

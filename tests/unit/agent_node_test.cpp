@@ -26,9 +26,7 @@ Lease make_lease(const std::string& subnet, const std::string& address, uint32_t
   return lease;
 }
 
-SubnetPool pool(const std::string& network) {
-  return {.network = prefix(network), .subnet_len = 0, .subnet_min = {}, .subnet_max = {}};
-}
+SubnetPool pool(const std::string& network) { return {.network = prefix(network), .subnet_len = 0, .subnet_min = {}, .subnet_max = {}}; }
 
 Node example() {
   Node node;

@@ -105,9 +105,9 @@ TEST(Uplink, ErrorsNameWhatWasSoughtAndWhatIsThere) {
   const auto refusal = [](UplinkRequest request) { return choose_uplink(request, example(), no_route).error(); };
   const Error error = refusal({{"eth7", "10.9.9.9"}, {"^ens"}, {}, {}});
   EXPECT_EQ(error.kind, ErrorKind::not_found);
-  for (const std::string part :
-       {"--iface=eth7: there is no interface eth7", "--iface=10.9.9.9: no interface has the address 10.9.9.9",
-        "--iface-regex=^ens: no interface's address or name matches", "eth0 (10.0.2.15, fd00::2)", "eth9", "; name an Ethernet interface"}) {
+  for (const std::string part : {"--iface=eth7: there is no interface eth7", "--iface=10.9.9.9: no interface has the address 10.9.9.9",
+                                 "--iface-regex=^ens: no interface's address or name matches", "eth0 (10.0.2.15, fd00::2)", "eth9",
+                                 "; name an Ethernet interface"}) {
     EXPECT_THAT(error.message(), HasSubstr(part));
   }
   EXPECT_THAT(refusal({{"lo"}, {}, {}, {}}).message(), HasSubstr("lo is the loopback interface"));

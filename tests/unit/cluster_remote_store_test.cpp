@@ -168,6 +168,23 @@ TEST_F(RemoteStore, ARenewalShowsInTheSetAtOnce) {
   EXPECT_EQ(store_->list()->leases[0].attributes.backend_type, "renewed");
 }
 
+TEST_F(RemoteStore, ARenewalWithOtherSubnetsTakesThePlaceOfTheOldOnes) {
+  LeaseSet set = two_;
+  set.leases[1].subnet.v6 = *Prefix::parse("fd10:0:0:2::/64");
+  set.leases.push_back(lease_of("10.1.3.0/24", "192.0.2.3"));
+  source_->give(set);
+  ASSERT_TRUE(await([&] { return known() == 3; }));
+  Lease own = set.leases[1];
+  own.subnet.v4.reset();
+  ASSERT_TRUE(store_->renew(own));
+  ASSERT_EQ(known(), 3U);
+  EXPECT_EQ(store_->list()->leases[0].subnet, own.subnet) << "in order";
+  own.subnet = {*Prefix::parse("10.1.2.0/24"), own.subnet.v6};
+  ASSERT_TRUE(store_->renew(own));
+  ASSERT_EQ(known(), 3U);
+  EXPECT_EQ(store_->list()->leases[1].subnet, own.subnet);
+}
+
 TEST_F(RemoteStore, ASlowRenewalIsAskedForOnceAndItsAnswerKept) {
   source_->give(one_);
   source_->hold(true);

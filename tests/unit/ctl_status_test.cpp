@@ -123,7 +123,7 @@ TEST(Status, ColoursSayItToo) {
 TEST(Status, TheAgentIsDown) {
   const Finding problem = only_problem([](StatusFacts& facts) { facts.process = AgentProcess::gone; });
   EXPECT_THAT(problem.what, HasSubstr("merinod is not running (its last pid was 4711)"));
-  EXPECT_THAT(problem.remedy, HasSubstr("systemctl start merinod"));
+  EXPECT_THAT(problem.remedy, HasSubstr("systemctl start merino;"));
 }
 
 TEST(Status, TheAgentNeverRan) {

@@ -42,8 +42,8 @@ struct AdoptionSite {
 };
 
 // The pod as an attachment without gateway (the host goes on answering who asks for that), or why it cannot be one: all of its addresses
-// must be proven, in this node's subnet of their family if there is one. `holders` are the containers that host-local has for the addresses,
-// empty if there is none.
+// must be proven, in this node's subnet of their family if there is one. `holders` are the containers that host-local has for the
+// addresses, empty if there is none.
 Result<Attachment> prove_pod(const AdoptionSite& site, const CachedResult& cached, const PerFamily<Prefix>& subnets,
                              const std::vector<std::string>& holders);
 

@@ -13,6 +13,9 @@
 #include <utility>
 
 #include "agent/health.h"
+#include "agent/lease_report.h"
+#include "agent/metrics.h"
+#include "agent/notices.h"
 #include "agent/service.h"
 #include "agent/start.h"
 #include "agent/steps.h"
@@ -54,10 +57,16 @@ void log_step(const StepState& now, StepCondition before) {
   if (now.condition == StepCondition::ok && before == StepCondition::waiting) spdlog::debug("{}: in order", now.name);
 }
 
+// What is said to the threads that answer others.
+struct Boards {
+  HealthBoard health;
+  MetricsBoard metrics;
+};
+
 class Agent {
  public:
-  Agent(Node node, LeaseStore& store, Netlink& netlink, NetlinkEvents& events, const Fd& signals, HealthBoard& board)
-      : node_(std::move(node)), site_{node_, store, netlink}, events_(events), signals_(signals), board_(board), reconciler_(log_step) {}
+  Agent(Node node, LeaseStore& store, Netlink& netlink, NetlinkEvents& events, const Fd& signals, Boards& boards)
+      : node_(std::move(node)), site_{node_, store, netlink}, events_(events), signals_(signals), boards_(boards), reconciler_(log_step) {}
 
   Status open();
   Status run();
@@ -70,6 +79,7 @@ class Agent {
   void take_time(Clock::time_point now);
   void pass(Clock::time_point now);
   void publish();
+  [[nodiscard]] AgentMetrics metrics_of(const AgentStatus& status) const;
   void request(unsigned cause, Clock::time_point now);
 
   Node node_;
@@ -77,10 +87,12 @@ class Agent {
   NetlinkEvents& events_;
   std::optional<NetlinkEvents> neighbour_events_;  // where peers without a tunnel are possible
   const Fd& signals_;
-  HealthBoard& board_;
+  Boards& boards_;
   Fd epoll_;
   Reconciler reconciler_;
   ServiceManager service_;
+  LeaseReporter lease_reporter_;
+  NoticeTeller notice_teller_;
 
   bool stop_ = false;
   unsigned pending_ = cause::kFull;
@@ -88,6 +100,9 @@ class Agent {
   Clock::time_point last_pass_end_;
   milliseconds last_pass_took_{0};
   milliseconds pause_ = kShortestPause;
+  DurationHistogram pass_times_;
+  DurationHistogram lease_change_times_;
+  std::optional<Clock::time_point> leases_changed_;  // since when a change of leases waits for a pass
   Clock::time_point full_due_;
   Clock::time_point rules_due_;
   Clock::time_point alive_due_ = Clock::now();
@@ -135,7 +150,10 @@ Status Agent::take_events() {
   const auto now = Clock::now();
   if (TRY(events_.drain())) request(cause::kNetwork, now);
   if (neighbour_events_ && TRY(neighbour_events_->drain())) request(cause::kNeighbours, now);
-  if (site_.store.drain_events()) request(cause::kLeases, now);
+  if (site_.store.drain_events()) {
+    request(cause::kLeases, now);
+    if (!leases_changed_) leases_changed_ = now;
+  }
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
     if (info.ssi_signo == SIGHUP) continue;
@@ -154,7 +172,7 @@ Status Agent::wait() {
 }
 
 void Agent::take_time(Clock::time_point now) {
-  board_.beat(now);
+  boards_.health.beat(now);
   if (service_.watchdog_interval() && now >= alive_due_) {
     service_.alive();
     alive_due_ = now + *service_.watchdog_interval();
@@ -175,6 +193,8 @@ void Agent::pass(Clock::time_point now) {
   // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
   if ((causes & cause::kFull) != 0) ::malloc_trim(0);
   last_pass_end_ = Clock::now();
+  pass_times_.add(last_pass_end_ - now);
+  if (leases_changed_) lease_change_times_.add(last_pass_end_ - *std::exchange(leases_changed_, std::nullopt));
   const auto took = std::chrono::duration_cast<milliseconds>(last_pass_end_ - now);
   const auto before = std::exchange(last_pass_took_, took);
   pause_ = std::clamp(std::min(took, before) * kPauseFactor, kShortestPause, kLongestPause);
@@ -191,13 +211,39 @@ void Agent::publish() {
     if (const auto written = write_file_atomic(kAgentStatusPath, text); !written)
       spdlog::error("status file: {}", written.error().message());
   }
+  if (const auto reported = lease_reporter_.report(node_, site_.ignored_leases, last_pass_end_); !reported)
+    spdlog::error("lease report: {}", reported.error().message());
   if (status.ready != std::exchange(was_ready_, status.ready)) {
     if (status.ready) spdlog::info("ready: pods of {} reach the network", to_string(status.subnet));
     if (!status.ready) spdlog::warn("not ready any more: {}", missing);
   }
   service_.status(status.ready ? fmt::format("ready, subnet {}", to_string(status.subnet)) : "not ready: " + missing);
   if (status.ready) service_.ready();
-  board_.publish(status.missing);
+  notice_teller_.tell(site_.store, current_notices(node_, site_.ignored_leases, site_.host_notices), last_pass_end_);
+  boards_.health.publish(status.missing);
+  boards_.metrics.publish(metrics_of(status));
+}
+
+AgentMetrics Agent::metrics_of(const AgentStatus& status) const {
+  AgentMetrics metrics;
+  metrics.node_labels = {{"backend", status.backend}, {"uplink", status.uplink}};
+  for (const Family family : kFamilies) {
+    const std::string suffix = family == Family::v4 ? "" : "_ipv6";
+    if (status.public_ip[family]) metrics.node_labels.emplace_back("public_ip" + suffix, status.public_ip[family]->to_string());
+    if (!status.subnet[family]) continue;
+    metrics.node_labels.emplace_back("subnet" + suffix, status.subnet[family]->to_string());
+    metrics.subnets.push_back(*status.subnet[family]);
+  }
+  metrics.ready = status.ready;
+  metrics.fast_path = status.fast_path;
+  metrics.lease_expires = status.lease_expires;
+  metrics.leases = node_.leases.leases.size();
+  metrics.rejected_leases = site_.ignored_leases.size();
+  metrics.store = site_.store.state();
+  metrics.steps = reconciler_.states();
+  metrics.passes = pass_times_;
+  metrics.lease_changes = lease_change_times_;
+  return metrics;
 }
 
 Status Agent::run() {
@@ -213,10 +259,17 @@ Status Agent::run() {
   return ok();
 }
 
-Result<std::unique_ptr<HealthServer>> start_health(const AgentOptions& options, const HealthBoard& board) {
-  if (options.healthz_port == 0) return std::unique_ptr<HealthServer>();
-  auto server = TRY(HealthServer::start(options.healthz_ip, options.healthz_port, board));
+Result<std::unique_ptr<HttpServer>> start_health(const AgentOptions& options, const HealthBoard& board) {
+  if (options.healthz_port == 0) return std::unique_ptr<HttpServer>();
+  auto server = TRY(start_health_server(options.healthz_ip, options.healthz_port, board));
   spdlog::info("/healthz and /readyz on {}:{}", options.healthz_ip, options.healthz_port);
+  return server;
+}
+
+Result<std::unique_ptr<HttpServer>> start_metrics(const AgentOptions& options, const MetricsBoard& board) {
+  if (options.metrics_port == 0) return std::unique_ptr<HttpServer>();
+  auto server = TRY(start_metrics_server(options.metrics_ip, options.metrics_port, board));
+  spdlog::info("/metrics on {}:{}", options.metrics_ip, options.metrics_port);
   return server;
 }
 
@@ -258,12 +311,13 @@ Status run_agent(const AgentOptions& options) {
   const Fd signals = TRY(block_signals());
   Netlink netlink = TRY(Netlink::open());
   NetlinkEvents events = TRY(NetlinkEvents::open());
-  HealthBoard board;
-  const auto health = TRY(start_health(options, board));
+  Boards boards;
+  const auto health = TRY(start_health(options, boards.health));
+  const auto metrics = TRY(start_metrics(options, boards.metrics));
   const auto store = TRY(open_store(options));
-  auto node = TRY(wait_for_node(options, netlink, *store, signals, board));
+  auto node = TRY(wait_for_node(options, netlink, *store, signals, boards.health));
   if (!node) return ok();
-  Agent agent(*std::move(node), *store, netlink, events, signals, board);
+  Agent agent(*std::move(node), *store, netlink, events, signals, boards);
   TRY(agent.open());
   return agent.run();
 }

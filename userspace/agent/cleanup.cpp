@@ -71,8 +71,8 @@ class Cleanup {
   }
 
   // The pods that merino attached become ports of the bridge that flannel's delegate has, or would make: their gateway's addresses go with
-  // merino0, and pods on the bridge look for them there. They go on sending to the MAC of their own veth's host side, which a bridge takes for
-  // its own. Found by their interfaces, as an earlier cleanup may have taken the records.
+  // merino0, and pods on the bridge look for them there. They go on sending to the MAC of their own veth's host side, which a bridge takes
+  // for its own. Found by their interfaces, as an earlier cleanup may have taken the records.
   Status keep_pods_reachable() {
     if (!env_) return ok();
     PerFamily<IpAddress> gateways;

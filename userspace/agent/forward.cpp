@@ -122,7 +122,8 @@ Status clean_chain(const ForwardChain& chain, Family family) {
   json commands = json::array();
   for (const json& rule : TRY(nft_objects(listing, "rule"))) {
     const auto handle = nft_handle(rule);
-    if (handle && nft_text(rule, "comment") == kComment && !is_of_other_family(rule, family)) commands.push_back(delete_rule(chain, *handle));
+    if (handle && nft_text(rule, "comment") == kComment && !is_of_other_family(rule, family))
+      commands.push_back(delete_rule(chain, *handle));
   }
   if (commands.empty()) return ok();
   TRY(run_nft(NftFormat::json, transaction(commands), "remove accept rules from " + what));

@@ -20,8 +20,7 @@ std::string table_of(Family family) { return fmt::format("{} merino", protocol_o
 // An empty listing: there is no such table.
 Result<std::string> list_table(Family family) {
   const std::string table = table_of(family);
-  const std::string tables =
-      TRY(run_nft(NftFormat::text, fmt::format("list tables {}", protocol_of(family)), "list the nftables tables"));
+  const std::string tables = TRY(run_nft(NftFormat::text, fmt::format("list tables {}", protocol_of(family)), "list the nftables tables"));
   if (("\n" + tables).find(fmt::format("\ntable {}\n", table)) == std::string::npos) return "";
   return run_nft(NftFormat::text, "list table " + table, "list the rules of nftables table " + table);
 }

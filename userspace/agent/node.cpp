@@ -145,6 +145,7 @@ merino_config programs_config(const Node& node) {
   config.pod_mtu = static_cast<uint32_t>(tunnel_mtu(node));
   config.tunnel_port = htons(tunnel_port(node));
   config.tunnel = node.conf.backend == BackendType::udp ? MERINO_PEER_UDP : MERINO_PEER_VXLAN;
+  config.device_port = htons(node.conf.vxlan.port);
   config.direct = node.conf.has_direct_peers() ? 1 : 0;
   config.fast_path = fast_path_obstacle(node).empty() ? 1 : 0;
   return config;

@@ -151,6 +151,12 @@ Status apply_log_level(CommandLine& line, const std::string& value) {
   return ok();
 }
 
+Status apply_log_format(CommandLine& line, const std::string& value) {
+  if (value != "text" && value != "json") return fail(ErrorKind::invalid, "\"{}\" is neither text nor json", value);
+  line.options.log_format = value == "json" ? LogFormat::json : LogFormat::text;
+  return ok();
+}
+
 std::vector<Flag> make_flags() {
   using enum FlagKind;
   const AgentOptions defaults;
@@ -158,6 +164,7 @@ std::vector<Flag> make_flags() {
       {"lease-dir", value, "", "directory of lease files that all nodes of the network share: the lease store",
        text_into(&AgentOptions::lease_dir)},
       {"log-level", value, defaults.log_level, "debug, info, warning or error", apply_log_level},
+      {"log-format", value, "text", "text, or json: one object a line", apply_log_format},
       {"net-config-path", value, defaults.net_conf_path, "the network's configuration", text_into(&AgentOptions::net_conf_path)},
       {"subnet-file", value, defaults.subnet_file, "what the CNI plugin reads is written here", text_into(&AgentOptions::subnet_file)},
       {"iface", repeated, "", "interface for traffic between nodes, by address or name; the first that exists is taken",
@@ -165,8 +172,7 @@ std::vector<Flag> make_flags() {
       {"iface-regex", repeated, "", "the same by a regular expression, matched against all addresses, then against names",
        list_into(&AgentOptions::iface_regexes)},
       {"iface-can-reach", value, "", "the same by the route to this address", address_into(&AgentOptions::iface_can_reach)},
-      {"public-ip", value, "", "address under which other nodes reach this one (default: the interface's)",
-       public_ip_of(Family::v4)},
+      {"public-ip", value, "", "address under which other nodes reach this one (default: the interface's)", public_ip_of(Family::v4)},
       {"public-ipv6", value, "", "the same for IPv6", public_ip_of(Family::v6)},
       {"ip-masq", boolean, "false", "masquerade traffic of pods that leaves the network", bool_into(&AgentOptions::ip_masq, true)},
       {"ip-masq-fully-random-disable", boolean, "false", "do not randomise the ports of masqueraded traffic",
@@ -179,6 +185,8 @@ std::vector<Flag> make_flags() {
        number_into(&AgentOptions::renew_margin, 1, 1439)},
       {"healthz-ip", value, defaults.healthz_ip, "address of /healthz and /readyz", text_into(&AgentOptions::healthz_ip)},
       {"healthz-port", value, "0", "port of /healthz and /readyz; 0 is off", number_into(&AgentOptions::healthz_port, 0, 65535)},
+      {"metrics-ip", value, defaults.metrics_ip, "address of /metrics, for Prometheus", text_into(&AgentOptions::metrics_ip)},
+      {"metrics-port", value, "0", "port of /metrics; 0 is off", number_into(&AgentOptions::metrics_port, 0, 65535)},
       {"etcd-endpoints", value, fmt::format("{}", fmt::join(defaults.etcd.endpoints, ",")), "etcd's client URLs, separated by commas",
        apply_etcd_endpoints},
       {"etcd-prefix", value, defaults.etcd.prefix, "where the network's configuration and leases are in etcd",

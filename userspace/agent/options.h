@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/log.h"
 #include "base/per_family.h"
 #include "base/result.h"
 #include "cluster/etcd_source.h"
@@ -44,8 +45,11 @@ struct AgentOptions {
 
   std::string healthz_ip = "0.0.0.0";
   uint16_t healthz_port = 0;  // 0: off
+  std::string metrics_ip = "0.0.0.0";
+  uint16_t metrics_port = 0;  // 0: off
 
   std::string log_level = "info";
+  LogFormat log_format = LogFormat::text;
 };
 
 enum class Command { run, cleanup, help, version };

@@ -27,8 +27,8 @@ Result<PerFamily<VxlanLease>> published_vxlan(const Node& node, const NodeHints&
   return PerFamily<VxlanLease>{};
 }
 
-// The MAC that peers know, so that neither a restart nor a takeover changes anything for them: the device's or flanneld's device's, else the
-// one that was published last. merino0 has IPv4's, or the only one; a second one is known by the programs and by what was published.
+// The MAC that peers know, so that neither a restart nor a takeover changes anything for them: the device's or flanneld's device's, else
+// the one that was published last. merino0 has IPv4's, or the only one; a second one is known by the programs and by what was published.
 Result<PerFamily<MacAddress>> previous_macs(const Node& node, const NodeHints& hints, Netlink& netlink, LeaseStore& store) {
   const auto device = TRY(netlink.link_by_name(kDeviceName));
   std::optional<MacAddress> fallback;

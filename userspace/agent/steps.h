@@ -29,7 +29,8 @@ struct Site {
   int rules_takeovers = 0;
   std::map<IpAddress, std::chrono::steady_clock::time_point> probed{};  // neighbours that the kernel was asked to find, and when
   bool modprobe_tried = false;
-  bool announced = false;  // the store has been told that the network is up
+  std::vector<OperatorNotice> host_notices{};  // as of the last follow_uplink()
+  bool announced = false;                      // the store has been told that the network is up
 };
 
 // The snapshot that choose_uplink() wants.

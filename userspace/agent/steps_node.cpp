@@ -1,8 +1,10 @@
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
+#include "agent/notices.h"
 #include "agent/steps.h"
 #include "base/file.h"
 
@@ -41,6 +43,16 @@ std::string renewal_reason(const Node& node) {
   return "";
 }
 
+// What is new is logged; the rest was.
+void notice_host(Site& site, const std::vector<LinkAddress>& addresses) {
+  std::vector<OperatorNotice> notices = host_notices(site.node, addresses);
+  for (const OperatorNotice& notice : notices) {
+    if (std::find(site.host_notices.begin(), site.host_notices.end(), notice) == site.host_notices.end())
+      spdlog::warn("{}", notice.message);
+  }
+  site.host_notices = std::move(notices);
+}
+
 }  // namespace
 
 Result<NetworkSnapshot> take_snapshot(Netlink& netlink) {
@@ -55,17 +67,17 @@ Result<NetworkSnapshot> take_snapshot(Netlink& netlink) {
 }
 
 Result<Uplink> find_uplink(const Node& node, Netlink& netlink) {
-  return choose_uplink(request_of(node), TRY(take_snapshot(netlink)),
-                       [&](const IpAddress& address) { return netlink.route_to(address); });
+  return choose_uplink(request_of(node), TRY(take_snapshot(netlink)), [&](const IpAddress& address) { return netlink.route_to(address); });
 }
 
 Result<bool> follow_uplink(Site& site) {
   Uplink& uplink = site.node.uplink;
-  auto fresh = refresh_uplink(uplink, TRY(snapshot_of(site.netlink, uplink.name)));
+  const NetworkSnapshot around = TRY(snapshot_of(site.netlink, uplink.name));
+  notice_host(site, around.addresses);
+  auto fresh = refresh_uplink(uplink, around);
   if (!fresh) {
     const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
-    fresh =
-        choose_uplink(request_of(site.node), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
+    fresh = choose_uplink(request_of(site.node), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
     if (!fresh) return tl::unexpected(std::move(fresh).error());
   }
   if (*fresh == uplink) return false;

@@ -94,7 +94,8 @@ Result<bool> take_over_routes(Site& site) {
   std::map<Prefix, IpAddress> peers;
   for (const Lease& lease : node.leases.leases) {
     for (const Family family : families(node)) {
-      if (lease.subnet[family] && lease.attributes.public_ip[family]) peers.emplace(*lease.subnet[family], *lease.attributes.public_ip[family]);
+      if (lease.subnet[family] && lease.attributes.public_ip[family])
+        peers.emplace(*lease.subnet[family], *lease.attributes.public_ip[family]);
     }
   }
   bool changed = false;

@@ -129,9 +129,7 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-std::string flannel_device_name(uint32_t vni, Family family) {
-  return fmt::format("flannel{}.{}", family == Family::v4 ? "" : "-v6", vni);
-}
+std::string flannel_device_name(uint32_t vni, Family family) { return fmt::format("flannel{}.{}", family == Family::v4 ? "" : "-v6", vni); }
 
 Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni, Family family) {
   const std::string name = flannel_device_name(vni, family);

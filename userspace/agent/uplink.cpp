@@ -23,7 +23,8 @@ bool is_link_local(const IpAddress& address) {
 
 // Flannel's "usable": neither loopback nor multicast nor broadcast. IPv6's link-local addresses say nothing without their interface.
 bool is_usable(const IpAddress& address) {
-  if (!address.is_v4()) return !address.is_none() && address != IpAddress().plus(1) && address.bytes()[0] != 0xff && !is_link_local(address);
+  if (!address.is_v4())
+    return !address.is_none() && address != IpAddress().plus(1) && address.bytes()[0] != 0xff && !is_link_local(address);
   const uint32_t value = address.v4();
   return value != 0 && value != 0xffffffff && (value >> 24U) != 127 && (value >> 28U) != 0xe;
 }

@@ -10,8 +10,8 @@
 //    "rejected_leases": [{"key": "10.244.7.0-24", "reason": "..."}],
 //    "steps": [{"name": "device", "condition": "ok", "error": "", "since": 1780000000}]}
 //
-// What belongs to IPv6 stands under the same names with "_ipv6" at the end; what belongs to a family that the node does not use is left out.
-// Of many rejected leases the first 200 are listed, and the last entry ("...") counts the others. Times are seconds since the epoch;
+// What belongs to IPv6 stands under the same names with "_ipv6" at the end; what belongs to a family that the node does not use is left
+// out. Of many rejected leases the first 200 are listed, and the last entry ("...") counts the others. Times are seconds since the epoch;
 // `lease_expires` is 0 for a lease that does not end; `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from
 // being ready.
 #pragma once

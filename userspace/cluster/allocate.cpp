@@ -17,6 +17,9 @@ class FreeSweep {
     return taken_until_ < subnet.address();
   }
 
+  // The last address of all that is in the way of the subnet that was asked last.
+  [[nodiscard]] const IpAddress& taken_until() const { return taken_until_; }
+
  private:
   std::vector<Prefix> taken_;
   size_t next_ = 0;
@@ -43,10 +46,16 @@ Result<Prefix> choose_free(const SubnetPool& pool, const std::vector<Prefix>& ta
   if (previous && fits(pool, *previous) && FreeSweep(taken).is_free(*previous)) return *previous;
   FreeSweep sweep(taken);
   std::vector<Prefix> free;
-  for (Prefix subnet(pool.subnet_min, pool.subnet_len); free.size() < kFreeSubnetChoices;
-       subnet = Prefix(subnet.last().plus(1), pool.subnet_len)) {
-    if (sweep.is_free(subnet)) free.push_back(subnet);
-    if (subnet.address() >= pool.subnet_max) break;
+  for (Prefix subnet(pool.subnet_min, pool.subnet_len); free.size() < kFreeSubnetChoices;) {
+    IpAddress end = subnet.last();
+    if (sweep.is_free(subnet)) {
+      free.push_back(subnet);
+    } else {
+      // At once behind what is taken: a single IPv6 lease can be as large as billions of subnets.
+      end = std::max(end, Prefix(sweep.taken_until(), pool.subnet_len).last());
+    }
+    if (end >= Prefix(pool.subnet_max, pool.subnet_len).last()) break;
+    subnet = Prefix(end.plus(1), pool.subnet_len);
   }
   if (free.empty()) {
     return with_remedy(fail(ErrorKind::exhausted, "out of subnets: every /{} from {} to {} is leased", pool.subnet_len,
@@ -89,6 +98,15 @@ Result<SubnetChoice> choose_subnets(const NetConf& conf, const std::vector<Lease
     choice.subnets[family] = TRY(choose_free(*pool, taken, previous[family], pick));
   }
   return choice;
+}
+
+std::vector<Subnets> passed_over_leases(const LeaseSet& set, const PerFamily<IpAddress>& public_ip) {
+  std::vector<Subnets> own;
+  for (const RejectedLease& rejected : set.rejected) {
+    const auto& lease = rejected.lease;
+    if (lease && is_same_node(lease->attributes.public_ip, public_ip) && lease->expires != kNeverExpires) own.push_back(lease->subnet);
+  }
+  return own;
 }
 
 std::vector<Subnets> unfit_leases(const NetConf& conf, const std::vector<Lease>& leases, const PerFamily<IpAddress>& public_ip) {

@@ -7,8 +7,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "cluster/lease.h"
-#include "cluster/net_conf.h"
+#include "cluster/lease_store.h"
 
 namespace merino {
 
@@ -34,6 +33,10 @@ struct SubnetChoice {
 // way. exhausted when none is.
 Result<SubnetChoice> choose_subnets(const NetConf& conf, const std::vector<Lease>& leases, const std::vector<Subnets>& blocked,
                                     const PerFamily<IpAddress>& public_ip, const Subnets& previous, const Pick& pick);
+
+// The leases of the node that are rejected because they overlap others: it has lost a race, or ended between taking a new lease and giving
+// the old one back. They count for nobody and are to be given back; reservations stay.
+std::vector<Subnets> passed_over_leases(const LeaseSet& set, const PerFamily<IpAddress>& public_ip);
 
 // The leases of the node that do not fit `conf` any more (it changed) and are to be given back; reservations stay.
 std::vector<Subnets> unfit_leases(const NetConf& conf, const std::vector<Lease>& leases, const PerFamily<IpAddress>& public_ip);

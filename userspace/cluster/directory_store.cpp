@@ -87,12 +87,19 @@ class DirectoryStore final : public LeaseStore {
   Result<LeaseSet> list() override;
   Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) override;
   Result<Lease> renew(const Lease& lease) override;
+  [[nodiscard]] StoreState state() const override { return state_; }
   [[nodiscard]] int event_fd() const override { return watch_.fd(); }
   bool drain_events() override;
 
  private:
-  Result<Fd> begin_change(const IpAddress& identity);
-  Status hold_identity(const IpAddress& identity);
+  // That no other running node has the same address.
+  struct Identity {
+    IpAddress address;
+    Fd lock;  // on DIR/nodes/<address>
+  };
+
+  Result<Fd> begin_change(const PerFamily<IpAddress>& public_ip);
+  Status hold_identity(const IpAddress& address);
   Result<LeaseSet> read_set();
   Result<Lease> take(const Subnets& subnets, const LeaseAttributes& attributes);
   Result<Lease> update(const Subnets& subnets, const LeaseAttributes& attributes);
@@ -110,11 +117,11 @@ class DirectoryStore final : public LeaseStore {
   std::mt19937_64 random_;
   std::optional<NetConf> conf_;  // of the last acquire()
   std::optional<Lease> own_;     // as this store wrote it last
-  Fd identity_;                  // the lock on DIR/nodes/<identity_address_>
-  IpAddress identity_address_;
+  PerFamily<Identity> identity_;
   SystemTime next_expiry_ = kNeverExpires;
   bool look_again_ = false;  // the caller has yet to list() a change that was seen, or its list() failed
   int ticks_ = 0;
+  StoreState state_;
 };
 
 Result<LeaseSet> DirectoryStore::read_set() {
@@ -125,7 +132,13 @@ Result<LeaseSet> DirectoryStore::read_set() {
 Result<LeaseSet> DirectoryStore::list() {
   auto set = read_set();
   look_again_ = !set;
-  if (!set) return set;
+  if (!set) {
+    if (state_.followed) ++state_.outages;
+    state_.followed = false;
+    return set;
+  }
+  state_.followed = true;
+  state_.last_update = std::chrono::system_clock::now();
   next_expiry_ = kNeverExpires;
   for (const Lease& lease : set->leases) next_expiry_ = std::min(next_expiry_, lease.expires);
   return set;
@@ -144,8 +157,10 @@ bool DirectoryStore::drain_events() {
 }
 
 Result<Lease> DirectoryStore::acquire(const NetConf& conf, const LeaseRequest& request) {
-  const Fd lock = TRY(begin_change(request.attributes.public_ip.first()));
+  const Fd lock = TRY(begin_change(request.attributes.public_ip));
   conf_ = conf;
+  const auto passed_over = passed_over_leases(TRY(read_set()), request.attributes.public_ip);
+  for (const Subnets& subnets : passed_over) TRY(remove_file(path_of(subnets)));
   const LeaseSet set = TRY(read_set());
   std::vector<Subnets> blocked;
   for (const RejectedLease& rejected : set.rejected) {
@@ -166,7 +181,7 @@ Result<Lease> DirectoryStore::acquire(const NetConf& conf, const LeaseRequest& r
 }
 
 Result<Lease> DirectoryStore::renew(const Lease& lease) {
-  const Fd lock = TRY(begin_change(lease.attributes.public_ip.first()));
+  const Fd lock = TRY(begin_change(lease.attributes.public_ip));
   const LeaseSet set = TRY(read_set());
   for (const Lease& found : set.leases) {
     if (!overlap(found.subnet, lease.subnet)) continue;
@@ -189,9 +204,11 @@ bool DirectoryStore::is_own(const Lease& found, const Lease& lease) const {
 }
 
 // What every change needs first: the directories, the node's identity, and the lock.
-Result<Fd> DirectoryStore::begin_change(const IpAddress& identity) {
+Result<Fd> DirectoryStore::begin_change(const PerFamily<IpAddress>& public_ip) {
   TRY(make_store(dir_));
-  TRY(hold_identity(identity));
+  for (const Family family : kFamilies) {
+    if (public_ip[family]) TRY(hold_identity(*public_ip[family]));
+  }
   auto lock = lock_file(dir_ + "/lock", timing_.lock_patience);
   if (!lock && lock.error().kind == ErrorKind::unavailable) {
     return with_remedy(tl::unexpected(std::move(lock).error()), "find the process that hangs: lslocks, or fuser on the file");
@@ -200,15 +217,15 @@ Result<Fd> DirectoryStore::begin_change(const IpAddress& identity) {
   return lock;
 }
 
-Status DirectoryStore::hold_identity(const IpAddress& identity) {
-  if (identity_ && identity_address_ == identity && still_linked(identity_)) return ok();
-  auto lock = lock_file(dir_ + "/nodes/" + identity.to_string(), milliseconds(0));
+Status DirectoryStore::hold_identity(const IpAddress& address) {
+  auto& held = identity_[address.family()];
+  if (held && held->address == address && still_linked(held->lock)) return ok();
+  auto lock = lock_file(dir_ + "/nodes/" + address.to_string(), milliseconds(0));
   if (!lock && lock.error().kind == ErrorKind::unavailable) {
-    return with_remedy(fail(ErrorKind::exists, "another running node has the public IP {}: {}", identity.to_string(), lock.error().what),
+    return with_remedy(fail(ErrorKind::exists, "another running node has the public IP {}: {}", address.to_string(), lock.error().what),
                        "give each node a public IP of its own (--public-ip), or stop the other agent of this node");
   }
-  identity_ = TRY(std::move(lock));
-  identity_address_ = identity;
+  held = Identity{.address = address, .lock = TRY(std::move(lock))};
   return ok();
 }
 

@@ -2,7 +2,7 @@
 //
 //   DIR/subnets/10.244.98.0-24   one lease (both families: 10.244.98.0-24&fd10:244:0:5::-64; IPv6: fd10:244:0:5::-64)
 //                                : flannel's key as the name, flannel's JSON value as the content, without a newline
-//   DIR/nodes/192.168.88.12      locked by the node with that public IP as long as it runs
+//   DIR/nodes/192.168.88.12      locked by the node with that public IP (of either family) as long as it runs
 //   DIR/lock                     locked by whoever changes DIR/subnets
 //
 // Expiry. A lease ends kLeaseTtl after its file was last modified. Renewing it means touching the file, or writing it anew if the

@@ -134,6 +134,7 @@ Result<Lease> EtcdSource::acquire(const NetConf& conf, const LeaseRequest& reque
   const auto& public_ip = request.attributes.public_ip;
   const Pick pick = [this](size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); };
   EtcdLeases leases = TRY(read_leases());
+  TRY(give_back(leases, passed_over_leases(make_set(leases), public_ip)));
   for (int lost = 0; lost < kLostRaces; ++lost) {
     const LeaseSet set = make_set(leases);
     const auto choice = TRY(choose_subnets(conf, set.leases, blocked_subnets(set.rejected), public_ip, request.previous, pick));
@@ -158,7 +159,11 @@ Result<Lease> EtcdSource::renew(const Lease& lease) {
                          "restart merinod to lease another subnet");
     }
     // Deleted, ended or spoilt: nobody else takes a name with something in it that is no lease, so it is still this node's.
-    if (auto renewed = TRY(write(leases, lease.subnet, lease.attributes))) return *std::move(renewed);
+    const bool is_new = leases.find(lease.subnet) == nullptr;
+    auto renewed = TRY(write(leases, lease.subnet, lease.attributes));
+    if (!renewed) continue;
+    if (!is_new || TRY(counts(leases, *renewed))) return *std::move(renewed);
+    TRY(give_back(leases, {lease.subnet}));
   }
   return fail(ErrorKind::unavailable, "{}: the lease of {} is changed by somebody all the time", name_, to_string(lease.subnet));
 }
@@ -233,7 +238,7 @@ Status EtcdSource::give_back(EtcdLeases& leases, const std::vector<Subnets>& unf
     const EtcdKeyValue* kv = leases.find(subnets);
     if (kv == nullptr) continue;
     TRY(writer_.delete_if(kv->key, kv->mod_revision));
-    if (kv->lease != 0) (void)writer_.revoke_if_unused(kv->lease);
+    if (kv->lease != 0 && kv->lease != own_lease().id) (void)writer_.revoke_if_unused(kv->lease);
     leases.update(subnets, {});
   }
   return ok();

@@ -12,7 +12,9 @@
 //
 // Reservations. A key without an etcd lease never expires, and stays without one when its node writes its attributes into it.
 //
-// Races. Every change is a transaction that fails if the key is not as it was read. Whoever loses takes the next subnet.
+// Races. Every change is a transaction that fails if the key is not as it was read. Whoever loses takes the next subnet. Keys with two
+// subnets can overlap and differ: where there are such, a node looks again when it has created its key, and gives it back if it is younger
+// than one that it overlaps.
 //
 // What is not a lease (a foreign name, a value that is none, a subnet outside of the network) is rejected:
 // listed with its reason, never written over, and the subnet that its name begins with is not leased. Of overlapping leases one counts:

@@ -38,7 +38,8 @@ Result<std::optional<IpAddress>> read_own_address(const KubeNode& node, const st
 
 Result<std::optional<VxlanLease>> read_vxlan(const KubeNode& node, const std::string& annotation, Family family) {
   const std::string* data = node.annotation(annotation);
-  if (data == nullptr && family == Family::v6) return std::nullopt;
+  // "null" is what host-gw leaves there, of a family that the node may not use any more.
+  if (family == Family::v6 && (data == nullptr || *data == "null")) return std::nullopt;
   if (data == nullptr) return fail(ErrorKind::decode, "annotation {} is missing", annotation);
   const JsonObject vxlan = TRY(JsonObject::parse(*data, "annotation " + annotation));
   return TRY(parse_vxlan_lease(vxlan));
@@ -131,13 +132,14 @@ LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
   std::sort(candidates.begin(), candidates.end(), [](const auto* a, const auto* b) { return rank(*a) < rank(*b); });
   DisjointSubnets<NodeLeases::value_type> accepted;
   for (const auto* node : candidates) {
-    const Subnets& subnets = node->second.lease.subnet;
+    const Subnets subnets = of_families(node->second.lease.subnet, networks);
     if (const auto* holder = accepted.overlapping(subnets)) {
       set.rejected.push_back({printable(node->first), fmt::format("podCIDR {} overlaps {} of the older node {}", to_string(subnets),
                                                                   to_string(holder->second.lease.subnet), printable(holder->first))});
     } else {
       accepted.add(subnets, *node);
       set.leases.push_back(node->second.lease);
+      set.leases.back().subnet = subnets;
     }
   }
   std::sort(set.leases.begin(), set.leases.end(), [](const Lease& a, const Lease& b) { return a.subnet < b.subnet; });

@@ -31,7 +31,7 @@ Result<LeaseAttributes> read_attributes(const KubeNode& node, const AnnotationNa
 // The node's podCIDRs, one of each family at most. unavailable while it has none; decode for one that is no prefix.
 Result<Subnets> read_pod_cidrs(const KubeNode& node);
 
-// The leases that count. What lies outside of `networks` is rejected; a family without a network does no harm. Of nodes whose podCIDRs
+// The leases that count. What lies outside of `networks` is rejected; subnets of a family without one are left out. Of nodes whose podCIDRs
 // overlap, the one that was created first counts, of two with the same second the one whose name comes first: every node sees the same, and
 // a newcomer takes nothing away from a node that is there. Rejected are named by their node.
 LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks);

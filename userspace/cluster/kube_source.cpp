@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "cluster/disjoint.h"
+#include "cluster/kube_event.h"
 #include "cluster/kube_follow.h"
 #include "cluster/printable.h"
 
@@ -30,6 +32,7 @@ class KubeSource : public LeaseSource {
   Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) override;
   Result<Lease> renew(const Lease& lease) override;
   Status mark_ready() override;
+  Status tell(const OperatorNotice& notice) override;
   Status follow(const std::function<void(LeaseSet)>& changed) override;
 
  private:
@@ -58,7 +61,8 @@ class KubeSource : public LeaseSource {
   std::unique_ptr<KubeClient> follower_client_;  // of the thread in follow()
   std::unique_ptr<KubeFollower> follower_;
   std::unique_ptr<KubeClient> client_;  // of the other thread, as the next
-  bool announced_ = false;              // the Node has been told that the network is up
+  KubeEvents events_;
+  bool announced_ = false;  // the Node has been told that the network is up
   mutable std::mutex mutex_;
   Shared shared_;
 };
@@ -165,6 +169,11 @@ Status KubeSource::mark_ready() {
   return ok();
 }
 
+Status KubeSource::tell(const OperatorNotice& notice) {
+  const std::string name = TRY(own_name(*client_));
+  return events_.tell(*client_, name, notice, std::chrono::system_clock::now());
+}
+
 // The leases, with this node's own as the agent knows it: under public-ip-overwrite its Node says another address than its lease, and that
 // is no difference to be mended. If the Node says not what follows from the overwrite, the lease shows it, and is renewed.
 LeaseSet KubeSource::make_set(const NodeLeases& nodes, const std::string& own) {
@@ -177,12 +186,11 @@ LeaseSet KubeSource::make_set(const NodeLeases& nodes, const std::string& own) {
   }
   const bool counts = node != nodes.end() && node->second.reason.empty() && conflict.empty();
   for (Lease& lease : set.leases) {
-    if (!counts || !known.own || lease.subnet != node->second.lease.subnet) continue;
+    if (!counts || !known.own || lease.subnet != of_families(node->second.lease.subnet, known.networks)) continue;
     lease.attributes.public_ip = own_addresses(node->second, known.own->public_ip);
     // What flannel has left there of a family that this node does not use is no difference to be mended either.
     for (const Family family : kFamilies) {
       if (!known.own->vxlan[family]) lease.attributes.vxlan[family].reset();
-      if (!known.networks[family]) lease.subnet[family].reset();
     }
   }
   const std::lock_guard lock(mutex_);

@@ -18,7 +18,7 @@ auto rank(const LeaseFile& file, const NetConf* conf) {
   const bool odd_length = conf != nullptr && std::any_of(kFamilies.begin(), kFamilies.end(), [&](Family family) {
                             return subnets[family] && conf->pools[family] && subnets[family]->length() != conf->pools[family]->subnet_len;
                           });
-  return std::make_tuple(odd_length, file.born_ns, subnets.first().length(), subnets.first().address());
+  return std::make_tuple(odd_length, file.born_ns, subnets.first().length(), subnets);
 }
 
 // Why a lease has no place in the network; empty if it has. A family that the network has not does no harm.
@@ -52,14 +52,17 @@ LeaseSet make_lease_set(const LeaseFiles& files, SystemTime now, const NetConf* 
   }
   std::sort(candidates.begin(), candidates.end(), [&](const LeaseFile* a, const LeaseFile* b) { return rank(*a, conf) < rank(*b, conf); });
 
+  const Subnets networks = conf != nullptr ? conf->networks() : Subnets{};
   DisjointSubnets<Lease> accepted;
   for (const LeaseFile* file : candidates) {
     const Lease& lease = file->lease;
-    if (const Lease* holder = accepted.overlapping(lease.subnet)) {
-      set.rejected.push_back({format_subnet_key(lease.subnet), fmt::format("overlaps {}, the lease of {}", to_string(holder->subnet),
-                                                                           to_string(holder->attributes.public_ip))});
+    const Subnets used = of_families(lease.subnet, networks);
+    if (const Lease* holder = accepted.overlapping(used)) {
+      set.rejected.push_back(
+          {format_subnet_key(lease.subnet),
+           fmt::format("overlaps {}, the lease of {}", to_string(holder->subnet), to_string(holder->attributes.public_ip)), lease});
     } else {
-      accepted.add(lease.subnet, lease);
+      accepted.add(used, lease);
       set.leases.push_back(lease);
     }
   }

@@ -101,8 +101,10 @@ Result<UdpConf> read_udp(const JsonObject& backend) {
 
 Status check_udp(const JsonObject& backend, const NetConf& conf) {
   if (!conf.pools.v6) return ok();
-  return with_remedy(fail(ErrorKind::unsupported, "{} is \"udp\", which carries IPv4 only, and EnableIPv6 is true", backend.where("Type")),
-                     R"(set EnableIPv6 to false, or "Backend": {"Type": "vxlan"})");
+  return with_remedy(
+      fail(ErrorKind::unsupported, "{} is \"udp\", as it is without a Backend; udp carries IPv4 only, and EnableIPv6 is true",
+           backend.where("Type")),
+      R"(set EnableIPv6 to false, or "Backend": {"Type": "vxlan"})");
 }
 
 Status read_backend(const JsonObject& object, NetConf& conf) {

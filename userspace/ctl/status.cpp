@@ -10,7 +10,7 @@ namespace merino::ctl {
 
 namespace {
 
-constexpr const char* kAgentLog = "see its log: journalctl -u merinod";
+constexpr const char* kAgentLog = "see its log: journalctl -u merino";
 
 bool is_permission(const Error& error) { return error.sys_errno == EACCES || error.sys_errno == EPERM; }
 
@@ -25,14 +25,6 @@ std::optional<std::chrono::seconds> lease_left(const StatusFacts& facts) {
   if (facts.agent->lease_expires == kLeaseWithoutEnd) return std::nullopt;
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(facts.now.time_since_epoch());
   return std::chrono::seconds(facts.agent->lease_expires) - now;
-}
-
-// "23h 59m", "12m", "40s"
-std::string format_span(std::chrono::seconds span) {
-  using namespace std::chrono;
-  if (span >= hours(1)) return fmt::format("{}h {}m", span / hours(1), span % hours(1) / minutes(1));
-  if (span >= minutes(1)) return fmt::format("{}m", span / minutes(1));
-  return fmt::format("{}s", span.count());
 }
 
 void assess_steps(const AgentStatus& agent, StatusReport& report) {
@@ -55,7 +47,7 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
   } else {
     report.problems.push_back(
         {fmt::format("merinod is not running (its last pid was {}): pods go on, but changes of other nodes are not followed", agent.pid),
-         fmt::format("systemctl start merinod; {}", kAgentLog)});
+         fmt::format("systemctl start merino; {}", kAgentLog)});
   }
   for (const auto& rejected : agent.rejected_leases) {
     report.notices.push_back(
@@ -191,6 +183,15 @@ std::string counted_line(const std::vector<Counter>& counters) {
                      sums[static_cast<size_t>(Action::stack)], sums[static_cast<size_t>(Action::drop)]);
 }
 
+}  // namespace
+
+std::string format_span(std::chrono::seconds span) {
+  using namespace std::chrono;
+  if (span >= hours(1)) return fmt::format("{}h {}m", span / hours(1), span % hours(1) / minutes(1));
+  if (span >= minutes(1)) return fmt::format("{}m", span / minutes(1));
+  return fmt::format("{}s", span.count());
+}
+
 std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, Colours colours) {
   std::string out;
   for (const Finding& finding : findings) {
@@ -199,8 +200,6 @@ std::string findings_text(const std::vector<Finding>& findings, Tone tone, const
   }
   return out;
 }
-
-}  // namespace
 
 const char* health_name(Health health) {
   switch (health) {

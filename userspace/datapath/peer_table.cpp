@@ -168,6 +168,18 @@ Lengths united(Lengths a, const Lengths& b) {
 
 }  // namespace
 
+const char* peer_kind_name(PeerKind kind) {
+  switch (kind) {
+    case PeerKind::vxlan:
+      return "vxlan";
+    case PeerKind::direct:
+      return "direct";
+    case PeerKind::udp:
+      return "udp";
+  }
+  return "?";
+}
+
 Result<PeerChanges> sync_peers(const std::vector<Peer>& desired) {
   auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
   auto nodes = TRY(Map<merino_node_key, merino_node>::open("nodes"));

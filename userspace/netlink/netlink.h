@@ -151,8 +151,8 @@ class Netlink {
   Result<bool> ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac);  // NUD_PERMANENT
   // Those of one interface that have a MAC address to send to.
   Result<std::vector<Neighbour>> neighbours(unsigned link_index, Family family);
-  // The host answers on this interface who asks for one of these addresses (IPv6 proxy entries; the setting proxy_ndp must be on), and for no
-  // other of `network`.
+  // The host answers on this interface who asks for one of these addresses (IPv6 proxy entries; the setting proxy_ndp must be on), and for
+  // no other of `network`.
   Result<bool> ensure_proxies(unsigned link_index, const Prefix& network, const std::vector<IpAddress>& addresses);
   // Lets the kernel find a neighbour that it does not have, as a packet to it would; does not wait. The answer is an event. Not for one
   // that it has: a permanent entry would lose its MAC address.

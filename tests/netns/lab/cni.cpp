@@ -56,8 +56,9 @@ Output CniNetwork::call(const std::string& command, size_t plugin, const CniAtta
   const json& entry = list.at("plugins").at(plugin);
   const json conf = plugin_conf(list, entry, json::parse(attachment.runtime_config), parse(previous_result));
   const std::string environment = fmt::format(
-      "CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAMESPACE=default' CNI_PATH={}",
-      command, attachment.container_id, attachment.netns, attachment.ifname, kCniPath);
+      "CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAMESPACE=default;"
+      "K8S_POD_NAME={}' CNI_PATH={}",
+      command, attachment.container_id, attachment.netns, attachment.ifname, attachment.container_id, kCniPath);
   const std::string find =
       fmt::format("for d in $(echo {0} | tr ':' ' '); do test -x $d/{1} && exec env {2} $d/{1}; done; echo no plugin {1} >&2; exit 127",
                   kCniPath, entry.at("type").get<std::string>(), environment);
