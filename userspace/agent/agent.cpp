@@ -12,10 +12,12 @@
 #include <utility>
 
 #include "agent/health.h"
+#include "agent/privileges.h"
 #include "agent/service.h"
 #include "agent/start.h"
 #include "agent/steps.h"
 #include "agent/version.h"
+#include "agent/watches.h"
 #include "base/file.h"
 
 namespace merino {
@@ -25,7 +27,8 @@ namespace {
 using Clock = Reconciler::Clock;
 using std::chrono::milliseconds;
 
-constexpr std::chrono::seconds kFullCheck{10};
+// kube-proxy may change its rules all the time; ours are looked at this long after.
+constexpr milliseconds kRulesPause{1000};
 // Events come in bursts: one pass for all of them. A busy host's bursts never end; passes then take at most a tenth of the time, by the
 // shorter one of the last two, so that a single long pass (programs loaded) does not make the next event wait.
 constexpr milliseconds kShortestPause{20};
@@ -73,6 +76,7 @@ class Agent {
   Site site_;
   NetlinkEvents& events_;
   std::optional<NetlinkEvents> neighbour_events_;  // where peers without a tunnel are possible
+  std::optional<HostWatches> watches_;
   const Fd& signals_;
   HealthBoard& board_;
   Fd epoll_;
@@ -109,6 +113,8 @@ Status Agent::open() {
     neighbour_events_ = TRY(NetlinkEvents::open(NetlinkTopic::neighbours));
     TRY(watch(neighbour_events_->fd()));
   }
+  watches_ = TRY(HostWatches::open(node_.options.subnet_file));
+  TRY(watch(watches_->fd()));
   add_steps(reconciler_, site_);
   return ok();
 }
@@ -131,6 +137,9 @@ Status Agent::take_events() {
   if (TRY(events_.drain())) request(cause::kNetwork, now);
   if (neighbour_events_ && TRY(neighbour_events_->drain())) request(cause::kNeighbours, now);
   if (site_.store.drain_events()) request(cause::kLeases, now);
+  const unsigned causes = TRY(watches_->drain());
+  if ((causes & cause::kRules) != 0) rules_due_ = std::min(rules_due_, now + kRulesPause);
+  if ((causes & ~cause::kRules) != 0) request(causes & ~cause::kRules, now);
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
     if (info.ssi_signo == SIGHUP) continue;
@@ -160,12 +169,13 @@ void Agent::take_time(Clock::time_point now) {
   }
   if (now >= full_due_) {
     request(cause::kFull, now);
-    full_due_ = now + kFullCheck;
+    full_due_ = now + node_.options.full_check;
   }
 }
 
 void Agent::pass(Clock::time_point now) {
   reconciler_.run(std::exchange(pending_, 0), now);
+  watches_->renew();
   last_pass_end_ = Clock::now();
   const auto took = std::chrono::duration_cast<milliseconds>(last_pass_end_ - now);
   const auto before = std::exchange(last_pass_took_, took);
@@ -243,6 +253,7 @@ Status run_agent(const AgentOptions& options) {
     return with_remedy(fail(ErrorKind::invalid, "merinod runs as user {}, and it must be root", ::geteuid()),
                        "start it with sudo, or as a privileged container: it loads BPF programs and configures the network");
   }
+  TRY(drop_privileges());
   spdlog::info("merinod {} starts", kVersion);
   const Fd instance = TRY(take_instance_lock(kAgentLockPath));
   const Fd signals = TRY(block_signals());
