@@ -60,6 +60,7 @@ struct merino_peer {
 enum merino_peer_kind {
 	MERINO_PEER_VXLAN = 1,
 	MERINO_PEER_DIRECT = 2, /* on the uplink's own segment, without a tunnel */
+	MERINO_PEER_UDP = 3,	/* flannel's udp backend: the bare IPv4 packet in UDP */
 };
 
 /* nodes: every peer's tunnel endpoint, by address: who may send tunnel packets at all, and whose tunnel port pods must not reach. */
@@ -86,21 +87,29 @@ struct merino_network {
 	struct merino_prefix_lens peers_v6;
 };
 
+/* What this node has of one address family. */
+struct merino_family {
+	struct merino_addr underlay; /* this node's tunnel endpoint; all zero: none */
+	struct merino_addr network;  /* the pod network, host bits zero */
+	__u32 network_len;	     /* bits of the 128-bit address; 0: the node has no network of this family */
+	__u8 vtep_mac[MERINO_ETH_ALEN];
+	__u8 reserved[2];
+};
+
 /* The programs' frozen configuration (.rodata); another value means loading the programs again and swapping them in the links. */
 struct merino_config {
-	struct merino_addr underlay_v4; /* this node's tunnel endpoint */
-	struct merino_addr network_v4;	/* the pod network, host bits zero */
-	__u32 network_v4_len;		/* bits of the 128-bit address */
+	struct merino_family v4, v6;
 	__u32 uplink_ifindex;
 	__u32 device_ifindex; /* merino0 */
 	__u32 vni;
 	__u32 pod_mtu;	    /* the largest IP packet that may be encapsulated */
 	__be16 tunnel_port; /* 0: no tunnel packet is taken */
-	__u8 vtep_mac[MERINO_ETH_ALEN];
-	__u8 fast_path; /* 0: everything goes through the stack, only from_host encapsulates */
-	__u8 direct;	/* 1: there may be DIRECT peers, whose packets are looked for on the uplink */
-	__u8 reserved[10];
-	__u64 program_id; /* which build's programs these are; another build's are replaced */
+	__u8 tunnel;	    /* enum merino_peer_kind: what is spoken on tunnel_port, VXLAN or UDP */
+	__u8 fast_path;	    /* 0: everything goes through the stack, the programs only encapsulate and decapsulate */
+	__u8 direct;	    /* 1: there may be DIRECT peers, whose packets are looked for on the uplink */
+	__u8 reserved;
+	__be16 device_port; /* merino0's VXLAN socket: tunnel_port, or with UDP another, which must not be 0 */
+	__u64 program_id;   /* which build's programs these are; another build's are replaced */
 };
 
 struct merino_counter {
@@ -117,34 +126,38 @@ struct merino_counter {
 #define MERINO_REASONS(X)                                                                                                          \
 	X(LOCAL, FAST, "from a pod, delivered to a pod of this node", "")                                                          \
 	X(ENCAP, FAST, "from a pod, encapsulated and sent to the destination's node", "")                                          \
+	X(ENCAP_DRIVER, FAST, "from a pod, sent to the destination's node by the VXLAN driver: the underlay is IPv6", "")          \
 	X(DECAP, FAST, "from the wire, decapsulated and delivered to a pod", "")                                                   \
-	X(TUNNEL, FAST, "decapsulated by the VXLAN driver (a GRO aggregate), delivered to a pod", "")                              \
+	X(TUNNEL, FAST, "decapsulated by the VXLAN driver (see aggregate), delivered to a pod", "")                                \
 	X(HOST_ENCAP, FAST, "routed by the stack, encapsulated and sent to the destination's node", "")                            \
-	X(HOST_DRIVER, STACK, "routed by the stack, encapsulated by the VXLAN driver: it was encapsulated before", "")             \
+	X(HOST_DRIVER, STACK, "routed by the stack, encapsulated by the VXLAN driver: IPv6 underlay, or encapsulated before", "")  \
 	X(DIRECT, FAST, "from a pod, sent without a tunnel to the destination's node", "")                                         \
 	X(DIRECT_IN, FAST, "from the wire without a tunnel, delivered to a pod", "")                                               \
 	X(HOST_DIRECT, FAST, "routed by the stack, sent without a tunnel to the destination's node", "")                           \
-	X(ARP_REPLY, FAST, "a pod asked for its gateway's MAC address and was answered", "")                                       \
-	X(NOT_IP, STACK, "neither IPv4 nor an ARP question that is answered here, or VLAN-tagged", "")                              \
+	X(ARP_REPLY, FAST, "a pod asked for its gateway's MAC address (ARP or IPv6) and was answered", "")                         \
+	X(NOT_IP, STACK, "neither IP nor an ARP question that is answered here, VLAN-tagged, or a family without a network", "")   \
 	X(NOT_FOR_US, STACK, "the frame is not addressed to this interface (broadcast, multicast, another MAC)", "")               \
+	X(LINK_LOCAL, STACK, "IPv6 that stays on its link: neighbour discovery, MLD", "")                                          \
 	X(NOT_TUNNEL, STACK, "on the uplink, but not a tunnel packet to this node", "")                                            \
 	X(INNER_MAC, STACK, "the inner frame is addressed to another VTEP", "the sender holds a stale lease of this node")         \
 	X(FAST_PATH_OFF, STACK, "the fast path is switched off", "set FastPath, or load nf_conntrack and restart merinod")         \
 	X(NO_ROUTE, STACK, "the destination is neither a pod of this node nor a peer's: services, hosts, the outside", "")         \
 	X(NOT_POD, STACK, "from a peer, to an address of this node that is not a pod", "")                                         \
 	X(TRANSLATED, STACK, "conntrack translates this flow (a service, a host port, masquerade)", "")                            \
-	X(PROTOCOL, STACK, "neither TCP nor UDP (ICMP): translations of it are known to the stack only", "")                            \
+	X(PROTOCOL, STACK, "neither TCP nor UDP (ICMP): translations of it are known to the stack only", "")                       \
 	X(FRAGMENT, STACK, "an IP fragment", "large UDP, or an MTU that is too small on the way")                                  \
-	X(IP_OPTIONS, STACK, "an IPv4 header with options", "")                                                                    \
+	X(IP_OPTIONS, STACK, "an IPv4 header with options, or IPv6 extension headers", "")                                         \
 	X(TTL, STACK, "the hop limit ends here: the stack answers with time exceeded", "")                                         \
 	X(MTU, STACK, "larger than the network's MTU: the stack answers with fragmentation needed", "the pod's MTU is wrong")      \
 	X(ECN, STACK, "the underlay marked congestion: the stack carries the mark inward", "")                                     \
 	X(AGGREGATE, STACK, "a GRO aggregate: the VXLAN driver decapsulates it, from_tunnel delivers it", "")                      \
+	X(MIXED_FAMILY, STACK, "one address family in a tunnel over the other: the VXLAN driver decapsulates it", "")              \
 	X(PLAIN, STACK, "on the uplink without a tunnel, to the pod network, from no node of this segment", "")                    \
-	X(NEIGHBOUR, STACK, "a node of this segment whose MAC address is not known yet", "does it answer ARP? ip neigh")            \
+	X(NEIGHBOUR, STACK, "a node of this segment whose MAC address is not known yet", "does it answer ARP? ip neigh")           \
 	X(HELPER, STACK, "a kernel helper refused: already encapsulated, or out of memory", "")                                    \
 	X(SPOOFED, DROP, "the source is not the pod's own address or MAC", "the pod forges, or has an address CNI did not give")   \
-	X(SPOOFED_ARP, DROP, "an ARP packet that claims an address the pod does not have", "the pod forges")                       \
+	X(SPOOFED_ARP, DROP, "an ARP or IPv6 neighbour message that claims an address the pod does not have", "the pod forges")    \
+	X(ROGUE_ROUTER, DROP, "a pod sends a router advertisement or redirect, or hides what it could be", "the pod forges")       \
 	X(TUNNEL_PORT, DROP, "a pod sends to the tunnel port of a node", "the pod forges tunnel packets")                          \
 	X(WRONG_VNI, DROP, "a tunnel packet with another VNI or unknown VXLAN flags", "compare Backend.VNI of the nodes")          \
 	X(WRONG_ENDPOINT, DROP, "a tunnel packet to another address of this node than its tunnel endpoint", "compare public-ip")   \

@@ -14,6 +14,13 @@
 /* Frozen before the programs are loaded: the verifier sees constants and deletes what they make unreachable. */
 const volatile struct merino_config merino_config SEC(".rodata.config") = {};
 
+enum family { FAMILY_V4, FAMILY_V6 };
+
+static __always_inline const volatile struct merino_family *own(__u8 family)
+{
+	return family == FAMILY_V6 ? &merino_config.v6 : &merino_config.v4;
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MERINO_MAX_PODS);

@@ -12,7 +12,9 @@
 #include "deliver.h"
 #include "direct.h"
 #include "lookup.h"
+#include "ndp.h"
 #include "packet.h"
+#include "udp.h"
 #include "verdict.h"
 #include "vxlan.h"
 
@@ -47,20 +49,24 @@ static __always_inline int hides_behind_tags(const struct __sk_buff *skb)
 	return is_vlan_tagged(skb) && (skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD));
 }
 
-/* A pod that reached a node's tunnel port would have its packets taken for those of its own node: they leave it masqueraded. */
+/* A pod that reached a node's tunnel port would have its packets taken for those of its own node: they leave it masqueraded. What hides its
+ * ports behind IPv6 extension headers may be meant for it.
+ */
 static __always_inline int is_to_tunnel_port(const struct flow *flow)
 {
-	const struct merino_addr underlay = addr_from_v4(addr_v4(&merino_config.underlay_v4));
+	const int is_hidden = flow->family == FAMILY_V6 && flow->options;
 
-	if (!merino_config.tunnel_port || !flow->ports || flow->protocol != IPPROTO_UDP || flow->dport != merino_config.tunnel_port)
+	if (!merino_config.tunnel_port)
 		return 0;
-	return addr_equal(&flow->dst, &underlay) || lookup_node(&flow->dst);
+	if (!is_hidden && (!flow->ports || flow->protocol != IPPROTO_UDP ||
+			   (flow->dport != merino_config.tunnel_port && flow->dport != merino_config.device_port)))
+		return 0;
+	return addr_equal(&flow->dst, &own(flow->family)->underlay) || lookup_node(&flow->dst);
 }
 
 static __always_inline enum merino_reason send_to_peer(struct __sk_buff *skb, const struct flow *flow, const struct merino_peer *peer)
 {
 	enum merino_reason reason;
-	struct iphdr *ip;
 
 	if (wire_len(skb, ETH_HLEN, flow) > merino_config.pod_mtu)
 		return MERINO_MTU;
@@ -69,26 +75,47 @@ static __always_inline enum merino_reason send_to_peer(struct __sk_buff *skb, co
 		return MERINO_NEIGHBOUR;
 	if (is_translated(skb, flow))
 		return MERINO_TRANSLATED;
-	if (is_direct(peer)) {
-		ip = packet_at(skb, ETH_HLEN, sizeof(*ip));
-		if (!ip || !direct_send(peer))
+	if (is_direct(peer))
+		return direct_send(peer) && count_hop(skb, ETH_HLEN, flow->family) ? MERINO_DIRECT : MERINO_HELPER;
+	if (is_udp(peer)) {
+		reason = udp_send(skb, flow, peer);
+		if (reason == GO_ON)
+			count_hop(skb, ETH_HLEN + UDP_OVERHEAD, FAMILY_V4);
+	} else if (needs_driver(flow, peer)) {
+		if (!count_hop(skb, ETH_HLEN, flow->family))
 			return MERINO_HELPER;
-		decrease_ttl(ip);
-		return MERINO_DIRECT;
+		bpf_redirect(merino_config.device_ifindex, 0); /* to from_host */
+		return MERINO_ENCAP_DRIVER;
+	} else {
+		reason = vxlan_send(skb, flow, peer);
+		if (reason == GO_ON)
+			count_hop(skb, ETH_HLEN + VXLAN_OVERHEAD, FAMILY_V4);
 	}
-	reason = vxlan_send(skb, flow, peer);
-	if (reason != GO_ON)
-		return reason;
-	ip = packet_at(skb, ETH_HLEN + VXLAN_OVERHEAD, sizeof(*ip));
-	if (ip)
-		decrease_ttl(ip);
-	return MERINO_ENCAP;
+	return reason == GO_ON ? MERINO_ENCAP : reason;
+}
+
+/* Is the source the pod's own? IPv6 hosts also speak from their link-local address, and from none at first: not to leave the link. */
+static __always_inline enum merino_reason judge_source(struct __sk_buff *skb, const struct flow *flow, const struct merino_pod **pod)
+{
+	const struct ethhdr *eth;
+	enum merino_reason reason;
+
+	if (is_ndp_hop_limit(flow)) {
+		reason = judge_ndp(skb, flow);
+		if (reason != GO_ON)
+			return reason;
+	}
+	if (flow->family == FAMILY_V6 && (is_link_local(&flow->src) || is_unspecified(&flow->src)))
+		return is_to_tunnel_port(flow) ? MERINO_TUNNEL_PORT : MERINO_LINK_LOCAL;
+	*pod = lookup_pod(&flow->src);
+	eth = packet_at(skb, 0, sizeof(*eth));
+	return eth && is_pod_here(skb, *pod, eth->h_source) ? GO_ON : MERINO_SPOOFED;
 }
 
 static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 {
-	const struct merino_pod *pod, *target;
-	const struct merino_peer *peer;
+	const struct merino_pod *pod = NULL, *target;
+	struct merino_peer peer = {};
 	const struct ethhdr *eth;
 	struct flow flow = {};
 	enum merino_reason reason;
@@ -97,21 +124,21 @@ static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 		return MERINO_SPOOFED;
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return answer_arp(skb);
-	if (skb->protocol != bpf_htons(ETH_P_IP))
+	if (!is_ip(skb->protocol) || !own(skb->protocol == bpf_htons(ETH_P_IPV6) ? FAMILY_V6 : FAMILY_V4)->network_len)
 		return MERINO_NOT_IP;
-	if (!parse_v4(skb, ETH_HLEN, &flow))
+	if (!parse_ip(skb, ETH_HLEN, skb->protocol, &flow))
 		return MERINO_MALFORMED;
 
-	pod = lookup_pod(&flow.src);
-	eth = packet_at(skb, 0, sizeof(*eth));
-	if (!eth || !pod || pod->ifindex != skb->ifindex || !mac_equal(eth->h_source, pod->pod_mac))
-		return MERINO_SPOOFED;
+	reason = judge_source(skb, &flow, &pod);
+	if (reason != GO_ON)
+		return reason;
 	if (is_to_tunnel_port(&flow))
 		return MERINO_TUNNEL_PORT;
 	if (is_vlan_tagged(skb))
 		return MERINO_NOT_IP;
 	/* Addressed to the interface, or, where that is a bridge's port, to the bridge: the pod's gateway in both cases. */
-	if (skb->pkt_type != PACKET_HOST && !mac_equal(eth->h_dest, pod->host_mac))
+	eth = packet_at(skb, 0, sizeof(*eth));
+	if (skb->pkt_type != PACKET_HOST && !(eth && pod && mac_equal(eth->h_dest, pod->host_mac)))
 		return MERINO_NOT_FOR_US;
 
 	reason = judge_shape(&flow);
@@ -121,43 +148,55 @@ static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 	if (target) {
 		if (is_translated(skb, &flow))
 			return MERINO_TRANSLATED;
-		return deliver(skb, target) ? MERINO_LOCAL : MERINO_HELPER;
+		return deliver(skb, target, flow.family) ? MERINO_LOCAL : MERINO_HELPER;
 	}
-	peer = lookup_peer(&flow.dst, flow.family);
-	if (peer)
-		return send_to_peer(skb, &flow, peer);
+	if (lookup_peer(&flow.dst, flow.family, &peer))
+		return send_to_peer(skb, &flow, &peer);
 	return MERINO_NO_ROUTE;
 }
 
 /* Does the node at `underlay` have a right to this inner source? Its own address is right too: the node's host processes. */
 static __always_inline enum merino_reason judge_sender(const struct merino_addr *underlay, const struct flow *flow)
 {
-	const struct merino_peer *peer = lookup_peer(&flow->src, flow->family);
+	struct merino_peer peer = {};
 
-	if (peer && addr_equal(&peer->underlay, underlay))
+	if (lookup_peer(&flow->src, flow->family, &peer) && addr_equal(&peer.underlay, underlay))
 		return GO_ON;
 	if (!lookup_node(underlay))
 		return MERINO_UNKNOWN_SENDER;
 	return addr_equal(&flow->src, underlay) ? GO_ON : MERINO_FORGED;
 }
 
-/* What came out of the tunnel, whoever took it off: the inner frame is at `offset`, the sender is at `underlay`. */
+/* A packet from the tunnel that has its sender's right: to a pod? */
+static __always_inline enum merino_reason judge_target(const struct flow *flow, const struct merino_pod **pod)
+{
+	const enum merino_reason reason = judge_shape(flow);
+
+	if (reason != GO_ON)
+		return reason;
+	*pod = lookup_pod(&flow->dst);
+	return *pod ? GO_ON : MERINO_NOT_POD;
+}
+
+/* The frame that came out of the tunnel, whoever took it off: it is at `offset`, the sender is at `underlay`. */
 static __always_inline enum merino_reason judge_inner(struct __sk_buff *skb, __u32 offset, const struct merino_addr *underlay,
 						      struct flow *flow, const struct merino_pod **pod)
 {
 	const struct ethhdr *inner = packet_at(skb, offset, sizeof(*inner));
 	int addressed_to_us;
 	enum merino_reason reason;
+	__be16 protocol;
 
 	if (!inner)
 		return MERINO_MALFORMED;
-	addressed_to_us = mac_equal(inner->h_dest, merino_config.vtep_mac);
-	if (inner->h_proto != bpf_htons(ETH_P_IP)) {
+	addressed_to_us = mac_equal(inner->h_dest, own(is_v4(underlay) ? FAMILY_V4 : FAMILY_V6)->vtep_mac);
+	protocol = inner->h_proto;
+	if (!is_ip(protocol)) {
 		if (!lookup_node(underlay))
 			return MERINO_UNKNOWN_SENDER;
 		return hides_behind_tags(skb) ? MERINO_FORGED : MERINO_NOT_IP;
 	}
-	if (!parse_v4(skb, offset + sizeof(*inner), flow))
+	if (!parse_ip(skb, offset + sizeof(*inner), protocol, flow))
 		return MERINO_MALFORMED;
 	reason = judge_sender(underlay, flow);
 	if (reason != GO_ON)
@@ -166,47 +205,10 @@ static __always_inline enum merino_reason judge_inner(struct __sk_buff *skb, __u
 		return MERINO_NOT_IP;
 	if (!addressed_to_us)
 		return MERINO_INNER_MAC;
-	reason = judge_shape(flow);
-	if (reason != GO_ON)
-		return reason;
-	*pod = lookup_pod(&flow->dst);
-	return *pod ? GO_ON : MERINO_NOT_POD;
-}
-
-/* The tunnel's outer headers, if this is a tunnel packet to this node. `underlay`: its sender. */
-static __always_inline enum merino_reason judge_outer(struct __sk_buff *skb, struct merino_addr *underlay, __u8 *tos)
-{
-	const struct vxlan_encap *outer;
-	const struct iphdr *ip;
-	const struct udphdr *udp;
-	__u32 len;
-
-	if (!merino_config.tunnel_port || is_vlan_tagged(skb) || skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
-		return MERINO_NOT_TUNNEL;
-	ip = packet_at(skb, ETH_HLEN, sizeof(*ip) + sizeof(*udp));
-	if (!ip || ip->version != 4 || ip->ihl != sizeof(*ip) / 4 || ip->protocol != IPPROTO_UDP ||
-	    ip->daddr != addr_v4(&merino_config.underlay_v4) || ip->frag_off & bpf_htons(IP_FRAGMENT_MASK))
-		return MERINO_NOT_TUNNEL;
-	udp = (const struct udphdr *)(ip + 1);
-	if (udp->dest != merino_config.tunnel_port)
-		return MERINO_NOT_TUNNEL;
-
-	outer = packet_at(skb, ETH_HLEN, sizeof(*outer));
-	if (!outer)
-		return MERINO_MALFORMED;
-	if (!skb->gso_size) {
-		len = bpf_ntohs(outer->ip.tot_len);
-		if (len < sizeof(*outer) || len > skb->len - ETH_HLEN)
-			return MERINO_MALFORMED;
-		/* The stack cuts off what lies behind the packet; here it would be taken for a part of the inner one. */
-		if (len < skb->len - ETH_HLEN || bpf_ntohs(outer->udp.len) != len - sizeof(*ip))
-			return MERINO_NOT_TUNNEL;
-	}
-	if (outer->vxlan.flags != bpf_htonl(VXLAN_FLAG_VNI) || outer->vxlan.vni != bpf_htonl(merino_config.vni << 8))
-		return MERINO_WRONG_VNI;
-	*underlay = addr_from_v4(outer->ip.saddr);
-	*tos = outer->ip.tos;
-	return GO_ON;
+	/* Each family's endpoint may have a MAC address of its own, merino0 has but one. */
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
+	return judge_target(flow, pod);
 }
 
 /* What is not in a tunnel, on the uplink of a node that has peers on its segment. */
@@ -219,7 +221,7 @@ static __always_inline enum merino_reason judge_direct(struct __sk_buff *skb)
 	reason = judge_plain(skb);
 	if (reason != GO_ON)
 		return reason;
-	if (!parse_v4(skb, ETH_HLEN, &flow))
+	if (!parse_ip(skb, ETH_HLEN, skb->protocol, &flow))
 		return MERINO_MALFORMED;
 	reason = judge_neighbour(skb, &flow);
 	if (reason != GO_ON)
@@ -236,84 +238,129 @@ static __always_inline enum merino_reason judge_direct(struct __sk_buff *skb)
 		return MERINO_NOT_POD;
 	if (is_translated(skb, &flow))
 		return MERINO_TRANSLATED;
-	return deliver(skb, pod) ? MERINO_DIRECT_IN : MERINO_HELPER;
+	return deliver(skb, pod, flow.family) ? MERINO_DIRECT_IN : MERINO_HELPER;
 }
 
-static __always_inline enum merino_reason judge_from_wire(struct __sk_buff *skb)
+/* A judged packet behind its outer headers: can it go straight into the pod? */
+static __always_inline enum merino_reason judge_shortcut(struct __sk_buff *skb, const struct outer *outer, const struct flow *flow)
 {
-	const struct merino_pod *pod = NULL;
-	struct merino_addr underlay;
-	struct flow flow = {};
-	enum merino_reason reason;
-	__u8 tos;
-
-	reason = judge_outer(skb, &underlay, &tos);
-	if (reason == MERINO_NOT_TUNNEL && merino_config.direct)
-		return judge_direct(skb);
-	if (reason != GO_ON)
-		return reason;
-	reason = judge_inner(skb, INNER_OFFSET, &underlay, &flow, &pod);
-	if (reason != GO_ON)
-		return reason;
-	if ((tos & ECN_MASK) == ECN_CE)
+	if ((outer->tos & ECN_MASK) == ECN_CE)
 		return MERINO_ECN;
 	/* bpf_skb_adjust_room() would leave the skb marked as encapsulated, and whoever sends it on (a network card, a tunnel in the pod)
 	 * would misread it. The driver takes the mark off; from_tunnel then delivers the whole aggregate.
 	 */
 	if (skb->gso_size)
 		return MERINO_AGGREGATE;
-	if (is_translated(skb, &flow))
-		return MERINO_TRANSLATED;
-	if (!pod || !vxlan_decapsulate(skb))
+	/* Nor can it make the skb one of the other family. */
+	if (flow->family != outer->family)
+		return MERINO_MIXED_FAMILY;
+	return is_translated(skb, flow) ? MERINO_TRANSLATED : GO_ON;
+}
+
+static __always_inline enum merino_reason judge_from_vxlan(struct __sk_buff *skb, const struct outer *outer)
+{
+	const struct merino_pod *pod = NULL;
+	struct flow flow = {};
+	enum merino_reason reason;
+
+	reason = judge_inner(skb, outer->payload + sizeof(struct vxlan_hdr), &outer->sender, &flow, &pod);
+	if (reason == GO_ON)
+		reason = judge_shortcut(skb, outer, &flow);
+	if (reason != GO_ON)
+		return reason;
+	if (!pod || !vxlan_decapsulate(skb, outer->family))
 		return MERINO_HELPER;
 	/* Without its tunnel headers the packet must not go on to the uplink's stack. */
-	return deliver(skb, pod) ? MERINO_DECAP : MERINO_MALFORMED;
+	return deliver(skb, pod, outer->family) ? MERINO_DECAP : MERINO_MALFORMED;
+}
+
+static __always_inline enum merino_reason judge_from_udp(struct __sk_buff *skb, const struct outer *outer)
+{
+	const struct merino_pod *pod = NULL;
+	struct flow flow = {};
+	enum merino_reason reason;
+
+	if (!parse_v4(skb, ETH_HLEN + UDP_OVERHEAD, &flow))
+		return MERINO_MALFORMED;
+	reason = judge_sender(&outer->sender, &flow);
+	if (reason == GO_ON)
+		reason = judge_target(&flow, &pod);
+	if (reason == GO_ON)
+		reason = judge_shortcut(skb, outer, &flow);
+	if (reason != GO_ON)
+		return is_for_stack(reason) && !udp_to_vxlan(skb) ? MERINO_HELPER : reason;
+	if (!pod || !udp_decapsulate(skb))
+		return MERINO_HELPER;
+	return deliver(skb, pod, FAMILY_V4) ? MERINO_DECAP : MERINO_MALFORMED;
+}
+
+static __always_inline enum merino_reason judge_from_wire(struct __sk_buff *skb)
+{
+	const int is_udp_tunnel = merino_config.tunnel == MERINO_PEER_UDP;
+	enum merino_reason reason = MERINO_NOT_TUNNEL;
+	struct outer outer = {};
+
+	if (parse_outer(skb, &outer))
+		reason = is_udp_tunnel ? judge_udp(skb, &outer) : judge_vxlan(skb, &outer);
+	if (reason == MERINO_NOT_TUNNEL && merino_config.direct)
+		return judge_direct(skb);
+	if (reason != GO_ON)
+		return reason;
+	return is_udp_tunnel ? judge_from_udp(skb, &outer) : judge_from_vxlan(skb, &outer);
+}
+
+static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
+{
+	struct merino_peer peer = {};
+	struct flow flow = {};
+	enum merino_reason reason;
+
+	if (is_vlan_tagged(skb) || !is_ip(skb->protocol))
+		return MERINO_NOT_IP;
+	if (!parse_ip(skb, ETH_HLEN, skb->protocol, &flow))
+		return MERINO_MALFORMED;
+	if (flow.family == FAMILY_V6 && (is_link_local(&flow.src) || is_link_local(&flow.dst) || is_multicast(&flow.dst)))
+		return MERINO_LINK_LOCAL;
+	if (!lookup_peer(&flow.dst, flow.family, &peer))
+		return MERINO_NO_PEER;
+	if (is_direct(&peer))
+		return direct_send(&peer) ? MERINO_HOST_DIRECT : MERINO_HELPER;
+	if (is_udp(&peer)) {
+		reason = udp_send(skb, &flow, &peer);
+		if (reason == GO_ON)
+			return MERINO_HOST_ENCAP;
+		return reason == MERINO_HELPER && vxlan_hand_to_ourselves(skb) ? MERINO_HOST_DRIVER : reason;
+	}
+	reason = needs_driver(&flow, &peer) ? MERINO_HELPER : vxlan_send(skb, &flow, &peer);
+	if (reason == GO_ON)
+		return MERINO_HOST_ENCAP;
+	if (reason != MERINO_HELPER)
+		return reason;
+	return vxlan_hand_to_driver(skb, &flow, &peer) ? MERINO_HOST_DRIVER : MERINO_HELPER;
 }
 
 static __always_inline enum merino_reason judge_from_tunnel(struct __sk_buff *skb)
 {
 	const struct merino_pod *pod = NULL;
-	struct bpf_tunnel_key key = {};
-	struct merino_addr underlay;
+	struct endpoints endpoints = {};
 	struct flow flow = {};
 	enum merino_reason reason;
 
-	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
+	if (!endpoints_of(skb, &endpoints))
 		return MERINO_UNKNOWN_SENDER;
-	if (!merino_config.tunnel_port || key.tunnel_id != merino_config.vni)
+	if (!merino_config.tunnel_port || endpoints.vni != merino_config.vni)
 		return MERINO_WRONG_VNI;
-	if (key.local_ipv4 != bpf_ntohl(addr_v4(&merino_config.underlay_v4)))
+	if (!addr_equal(&endpoints.local, &own(is_v4(&endpoints.local) ? FAMILY_V4 : FAMILY_V6)->underlay))
 		return MERINO_WRONG_ENDPOINT;
-	underlay = addr_from_v4(bpf_htonl(key.remote_ipv4));
-	reason = judge_inner(skb, 0, &underlay, &flow, &pod);
+	/* What from_host has sent to this node itself; nobody else can: the stack takes its own addresses from no wire. */
+	if (merino_config.tunnel == MERINO_PEER_UDP && addr_equal(&endpoints.remote, &merino_config.v4.underlay))
+		return judge_from_host(skb);
+	reason = judge_inner(skb, 0, &endpoints.remote, &flow, &pod);
 	if (reason != GO_ON)
 		return reason;
 	if (is_translated(skb, &flow))
 		return MERINO_TRANSLATED;
-	return pod && deliver(skb, pod) ? MERINO_TUNNEL : MERINO_HELPER;
-}
-
-static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
-{
-	const struct merino_peer *peer;
-	struct flow flow = {};
-	enum merino_reason reason;
-
-	if (is_vlan_tagged(skb) || skb->protocol != bpf_htons(ETH_P_IP))
-		return MERINO_NOT_IP;
-	if (!parse_v4(skb, ETH_HLEN, &flow))
-		return MERINO_MALFORMED;
-	peer = lookup_peer(&flow.dst, flow.family);
-	if (!peer)
-		return MERINO_NO_PEER;
-	if (is_direct(peer))
-		return direct_send(peer) ? MERINO_HOST_DIRECT : MERINO_HELPER;
-	reason = vxlan_send(skb, &flow, peer);
-	if (reason == GO_ON)
-		return MERINO_HOST_ENCAP;
-	if (reason != MERINO_HELPER)
-		return reason;
-	return vxlan_hand_to_driver(skb, &flow, peer) ? MERINO_HOST_DRIVER : MERINO_HELPER;
+	return pod && deliver(skb, pod, flow.family) ? MERINO_TUNNEL : MERINO_HELPER;
 }
 
 SEC("tc")

@@ -9,6 +9,7 @@
 #include <linux/if_packet.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
@@ -19,7 +20,18 @@
 #define ECN_MASK 3
 #define ECN_CE 3
 
-enum family { FAMILY_V4, FAMILY_V6 };
+#define IPV6_OFFSET_MASK 0xfff8
+/* Of <linux/in6.h> and the registry of IPv6 extension header types, those that merino knows a name for. */
+#define NEXTHDR_MOBILITY 135
+#define NEXTHDR_HIP 139
+#define NEXTHDR_SHIM6 140
+
+struct ipv6_fragment {
+	__u8 next_header;
+	__u8 reserved;
+	__be16 offset; /* in units of 8 bytes, and three flags */
+	__be32 id;
+};
 
 /* One packet as it is judged. */
 struct flow {
@@ -34,11 +46,13 @@ struct flow {
 	__u8 ttl;
 	__u8 tos;
 	__u8 fragment;
-	__u8 options;
-	__u8 ports; /* sport and dport are there */
+	__u8 options; /* of IPv4; IPv6 extension headers other than the fragment header */
+	__u8 ports;   /* sport and dport are there */
 };
 
-/* In assembly, so that clang does not copy the 32-bit context fields through a 32-bit register, which the verifier takes for a number. */
+/* In assembly, so that clang does not copy the 32-bit context fields through a 32-bit register, which the verifier takes for a number, and
+ * does not add the offset to the pointer first, which the verifier refuses.
+ */
 static __always_inline void *packet_data(const struct __sk_buff *skb)
 {
 	void *data;
@@ -53,6 +67,14 @@ static __always_inline void *packet_end(const struct __sk_buff *skb)
 
 	asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(end) : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, data_end)));
 	return end;
+}
+
+static __always_inline __u32 interface_of(const struct __sk_buff *skb)
+{
+	__u32 ifindex;
+
+	asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(ifindex) : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, ifindex)));
+	return ifindex;
 }
 
 /* `size` bytes at `offset`, or NULL. Pulls them into the linear part if they are not: every packet pointer from before is invalid
@@ -94,7 +116,29 @@ static __always_inline __be32 addr_v4(const volatile struct merino_addr *addr)
 	return addr_word(addr, 3);
 }
 
-static __always_inline int addr_equal(const struct merino_addr *a, const struct merino_addr *b)
+static __always_inline int is_v4(const struct merino_addr *addr)
+{
+	return !addr_word(addr, 0) && !addr_word(addr, 1) && addr_word(addr, 2) == bpf_htonl(0xffff);
+}
+
+/* ::, of a host that has no address yet. */
+static __always_inline int is_unspecified(const struct merino_addr *addr)
+{
+	return !addr_word(addr, 0) && !addr_word(addr, 1) && !addr_word(addr, 2) && !addr_word(addr, 3);
+}
+
+/* fe80::/10: never routed. */
+static __always_inline int is_link_local(const struct merino_addr *addr)
+{
+	return (addr_word(addr, 0) & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+static __always_inline int is_multicast(const struct merino_addr *addr)
+{
+	return addr->bytes[0] == 0xff;
+}
+
+static __always_inline int addr_equal(const volatile struct merino_addr *a, const volatile struct merino_addr *b)
 {
 	return addr_word(a, 3) == addr_word(b, 3) && addr_word(a, 2) == addr_word(b, 2) && addr_word(a, 1) == addr_word(b, 1) &&
 	       addr_word(a, 0) == addr_word(b, 0);
@@ -171,6 +215,71 @@ static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct 
 	return parse_ports(skb, offset + (header_len & 0x3c), flow);
 }
 
+static __always_inline int is_extension_header(__u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_AH:
+	case NEXTHDR_MOBILITY:
+	case NEXTHDR_HIP:
+	case NEXTHDR_SHIM6:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* The IPv6 header at `offset` (RFC 8200). False: malformed. What lies behind extension headers is not looked at, but for the fragment
+ * header directly behind the fixed one. A GSO packet of over 64 KiB has no length in its header (BIG TCP); the stack knows jumbograms.
+ */
+static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct flow *flow)
+{
+	const struct ipv6hdr *ip = packet_at(skb, offset, sizeof(*ip));
+	const struct ipv6_fragment *fragment;
+	__u32 header_len = sizeof(*ip);
+
+	if (!ip || ip->version != 6)
+		return 0;
+	flow->len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	if (!ip->payload_len && skb->gso_size)
+		flow->len = skb->len - offset;
+	if (skb->len < offset + flow->len)
+		return 0;
+	__builtin_memcpy(flow->src.bytes, &ip->saddr, sizeof(flow->src.bytes));
+	__builtin_memcpy(flow->dst.bytes, &ip->daddr, sizeof(flow->dst.bytes));
+	flow->header_len = sizeof(*ip);
+	flow->family = FAMILY_V6;
+	flow->protocol = ip->nexthdr;
+	flow->ttl = ip->hop_limit;
+	flow->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	if (flow->protocol == IPPROTO_FRAGMENT) {
+		header_len += sizeof(*fragment);
+		fragment = packet_at(skb, offset + sizeof(*ip), sizeof(*fragment));
+		if (!fragment || flow->len < header_len)
+			return 0;
+		flow->fragment = fragment->offset & bpf_htons(IPV6_OFFSET_MASK) ? 3 : 1;
+		flow->protocol = fragment->next_header;
+	}
+	flow->options = is_extension_header(flow->protocol);
+	if (flow->len - header_len < 4 && !(flow->fragment & 2) && (flow->protocol == IPPROTO_TCP || flow->protocol == IPPROTO_UDP))
+		return 0;
+	return parse_ports(skb, offset + header_len, flow);
+}
+
+static __always_inline int is_ip(__be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_IP) || protocol == bpf_htons(ETH_P_IPV6);
+}
+
+/* The packet at `offset` behind an Ethernet header of `protocol`, which is_ip(). False: malformed. */
+static __always_inline int parse_ip(struct __sk_buff *skb, __u32 offset, __be16 protocol, struct flow *flow)
+{
+	return protocol == bpf_htons(ETH_P_IPV6) ? parse_v6(skb, offset, flow) : parse_v4(skb, offset, flow);
+}
+
 /* The length of the largest packet that this one becomes on the wire: GSO packets are cut later. */
 static __always_inline __u32 wire_len(struct __sk_buff *skb, __u32 offset, const struct flow *flow)
 {
@@ -180,7 +289,7 @@ static __always_inline __u32 wire_len(struct __sk_buff *skb, __u32 offset, const
 		return skb->len - offset; /* with whatever lies behind the packet */
 	if (flow->protocol == IPPROTO_UDP)
 		return flow->header_len + sizeof(struct udphdr) + skb->gso_size;
-	tcp = packet_at(skb, offset + sizeof(struct iphdr), sizeof(*tcp));
+	tcp = packet_at(skb, offset + (flow->family == FAMILY_V6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)), sizeof(*tcp));
 	if (!tcp)
 		return flow->len;
 	return flow->header_len + tcp->doff * 4 + skb->gso_size;
@@ -194,6 +303,27 @@ static __always_inline void decrease_ttl(struct iphdr *ip)
 	check += bpf_htons(0x0100);
 	ip->check = check + (check >= 0xffff);
 	ip->ttl--;
+}
+
+/* IPv6 has no checksum that would make up for it in the sum that a network card may have taken of the whole packet. */
+static __always_inline void decrease_hop_limit(struct __sk_buff *skb, struct ipv6hdr *ip)
+{
+	ip->hop_limit--;
+	bpf_csum_update(skb, ~(__u32)bpf_htons(1));
+}
+
+/* One hop less for the packet at `offset`. False: out of memory while making the header writable. */
+static __always_inline int count_hop(struct __sk_buff *skb, __u32 offset, __u8 family)
+{
+	void *ip = packet_at(skb, offset, family == FAMILY_V6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+
+	if (!ip)
+		return 0;
+	if (family == FAMILY_V6)
+		decrease_hop_limit(skb, ip);
+	else
+		decrease_ttl(ip);
+	return 1;
 }
 
 #endif

@@ -14,6 +14,24 @@
 #define ACTION_DROP TC_ACT_SHOT
 #define ACTION_FAST TC_ACT_REDIRECT /* the redirect helper was called before the reason was returned */
 
+static __always_inline int action_of(enum merino_reason reason)
+{
+	switch (reason) {
+#define X(name, action, meaning, remedy)                                                                                                   \
+	case MERINO_##name:                                                                                                                \
+		return ACTION_##action;
+		MERINO_REASONS(X)
+#undef X
+	default:
+		return ACTION_STACK;
+	}
+}
+
+static __always_inline int is_for_stack(enum merino_reason reason)
+{
+	return action_of(reason) == ACTION_STACK;
+}
+
 /* Counts the packet once, under its reason, with the length that the frame had when the program saw it. */
 static __always_inline int finish(enum merino_reason reason, __u32 frame_len)
 {
@@ -24,15 +42,7 @@ static __always_inline int finish(enum merino_reason reason, __u32 frame_len)
 		counter->packets++;
 		counter->bytes += frame_len;
 	}
-	switch (reason) {
-#define X(name, action, meaning, remedy)                                                                                                   \
-	case MERINO_##name:                                                                                                                \
-		return ACTION_##action;
-		MERINO_REASONS(X)
-#undef X
-	default:
-		return ACTION_STACK;
-	}
+	return action_of(reason);
 }
 
 #endif

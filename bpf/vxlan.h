@@ -1,94 +1,45 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* VXLAN (RFC 7348) over IPv4: 50 bytes between the Ethernet header and the pod's IP packet.
+/* VXLAN (RFC 7348): 50 bytes over IPv4, 70 over IPv6 between the Ethernet header and the pod's IP packet.
  *
- *   | Ethernet | IPv4 20 | UDP 8 | VXLAN 8 | Ethernet 14 | IP packet of the pod |
- *     outer                                  inner: VTEP to VTEP
+ *   | Ethernet | IPv4 20 or IPv6 40 | UDP 8 | VXLAN 8 | Ethernet 14 | IP packet of the pod |
+ *     outer                                             inner: VTEP to VTEP
  */
 #ifndef MERINO_VXLAN_H
 #define MERINO_VXLAN_H
 
-#include "packet.h"
+#include "outer.h"
 
 struct vxlan_hdr {
 	__be32 flags;
 	__be32 vni;
 };
 
-struct vxlan_encap {
-	struct iphdr ip;
-	struct udphdr udp;
+/* What is behind the UDP header. */
+struct vxlan_payload {
 	struct vxlan_hdr vxlan;
 	struct ethhdr inner;
 } __attribute__((packed));
 
 #define VXLAN_OVERHEAD 50
+#define VXLAN_OVERHEAD_V6 70
 #define VXLAN_FLAG_VNI 0x08000000
-_Static_assert(sizeof(struct vxlan_encap) == VXLAN_OVERHEAD, "what is inserted is what is counted into the MTU");
+_Static_assert(sizeof(struct outer_v4) + sizeof(struct vxlan_payload) == VXLAN_OVERHEAD,
+	       "what is inserted is what is counted into the MTU");
+_Static_assert(sizeof(struct outer_v6) + sizeof(struct vxlan_payload) == VXLAN_OVERHEAD_V6, "the same over IPv6");
 
-/* Where the inner frame starts in a frame from the wire. */
-#define INNER_OFFSET (ETH_HLEN + __builtin_offsetof(struct vxlan_encap, inner))
-
-#define OUTER_TTL 64
-/* RFC 7348, section 5: a source port from the dynamic range, by a hash of the inner headers. */
-#define SOURCE_PORT_MIN 49152
-#define SOURCE_PORT_BITS 14
-
-static __always_inline __u16 fold(__u32 sum)
+static __always_inline void fill_payload(struct vxlan_payload *payload, const volatile void *dst_mac, const volatile void *src_mac)
 {
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
+	payload->vxlan.flags = bpf_htonl(VXLAN_FLAG_VNI);
+	payload->vxlan.vni = bpf_htonl(merino_config.vni << 8);
+	mac_copy(payload->inner.h_dest, dst_mac);
+	mac_copy(payload->inner.h_source, src_mac);
+	payload->inner.h_proto = bpf_htons(ETH_P_IP);
 }
 
-static __always_inline __u16 header_checksum(const struct iphdr *ip)
+/* BPF can fill no checksum for GSO, and over IPv6 a stock kernel refuses zero. The driver does that, and one family in the other. */
+static __always_inline int needs_driver(const struct flow *flow, const struct merino_peer *peer)
 {
-	const __u16 *words = (const __u16 *)ip;
-	__u32 sum = 0;
-
-#pragma unroll
-	for (int i = 0; i < (int)sizeof(*ip) / 2; i++)
-		sum += words[i];
-	return fold(sum);
-}
-
-/* RFC 6040: a congestion mark of the inner header is not copied outward as such, the capability is. */
-static __always_inline __u8 outer_tos(__u8 inner_tos)
-{
-	__u8 ecn = inner_tos & ECN_MASK;
-
-	return ecn == ECN_CE ? 2 : ecn;
-}
-
-static __always_inline void fill_encap(struct vxlan_encap *encap, const struct merino_peer *peer, __u32 inner_len, __u8 inner_tos,
-				       __u32 hash)
-{
-	const __u32 len = inner_len + VXLAN_OVERHEAD;
-
-	struct iphdr ip = {
-	    .version = 4,
-	    .ihl = sizeof(struct iphdr) / 4,
-	    .tos = outer_tos(inner_tos),
-	    .tot_len = bpf_htons(len),
-	    .id = bpf_get_prandom_u32(), /* fragments on the underlay are allowed, as flannel's are (no DF) */
-	    .ttl = OUTER_TTL,
-	    .protocol = IPPROTO_UDP,
-	    .saddr = addr_v4(&merino_config.underlay_v4),
-	    .daddr = addr_v4(&peer->underlay),
-	};
-
-	ip.check = header_checksum(&ip);
-	encap->ip = ip;
-	encap->udp = (struct udphdr){
-	    .source = bpf_htons(SOURCE_PORT_MIN + ((hash ^ (hash >> 16)) & ((1 << SOURCE_PORT_BITS) - 1))),
-	    .dest = merino_config.tunnel_port,
-	    .len = bpf_htons(len - sizeof(struct iphdr)),
-	    .check = 0, /* BPF cannot fill it for GSO; RFC 7348 and the kernel accept zero over IPv4 */
-	};
-	encap->vxlan.flags = bpf_htonl(VXLAN_FLAG_VNI);
-	encap->vxlan.vni = bpf_htonl(merino_config.vni << 8);
-	mac_copy(encap->inner.h_dest, peer->vtep_mac); /* a kernel peer drops frames to another MAC */
-	mac_copy(encap->inner.h_source, merino_config.vtep_mac);
-	encap->inner.h_proto = bpf_htons(ETH_P_IP);
+	return flow->family != FAMILY_V4 || !is_v4(&peer->underlay);
 }
 
 /* Encapsulates the packet (Ethernet, IP) and sends it to the peer by the kernel's route and neighbour. GSO packets stay whole: the device
@@ -99,35 +50,73 @@ static __always_inline enum merino_reason vxlan_send(struct __sk_buff *skb, cons
 {
 	const __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
 			    BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN) | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
-	const __u32 inner_len = skb->len - ETH_HLEN;
-	struct vxlan_encap encap;
-	void *outer;
+	const __u32 len = skb->len - ETH_HLEN + VXLAN_OVERHEAD;
+	struct vxlan_payload payload;
+	struct outer_v4 outer;
+	void *room;
 
-	if (inner_len + VXLAN_OVERHEAD > 0xffff)
+	if (len > 0xffff)
 		return MERINO_HELPER;
-	fill_encap(&encap, peer, inner_len, flow->tos, bpf_get_hash_recalc(skb));
+	fill_outer(&outer, peer, len, flow->tos, bpf_get_hash_recalc(skb));
+	fill_payload(&payload, peer->vtep_mac, merino_config.v4.vtep_mac); /* a kernel peer drops frames to another MAC */
 	if (bpf_skb_adjust_room(skb, VXLAN_OVERHEAD, BPF_ADJ_ROOM_MAC, flags))
 		return MERINO_HELPER;
-	outer = packet_at(skb, ETH_HLEN, sizeof(encap));
-	if (!outer)
+	room = packet_at(skb, ETH_HLEN, VXLAN_OVERHEAD);
+	if (!room)
 		return MERINO_MALFORMED;
-	__builtin_memcpy(outer, &encap, sizeof(encap));
+	__builtin_memcpy(room, &outer, sizeof(outer));
+	__builtin_memcpy(room + sizeof(outer), &payload, sizeof(payload));
 	bpf_redirect_neigh(merino_config.uplink_ifindex, NULL, 0, 0);
 	return GO_ON;
 }
 
-/* Leaves the encapsulation to the VXLAN driver behind merino0: it can do it to what is encapsulated already. The frame on its way out of
- * merino0 gets the MAC addresses that vxlan_send() would give it.
+/* Leaves the encapsulation to the VXLAN driver behind merino0: it can do it to what is encapsulated already, and it knows the checksum that
+ * IPv6 wants. The frame on its way out of merino0 gets the MAC addresses that vxlan_send() would give it.
  */
 static __always_inline int vxlan_hand_to_driver(struct __sk_buff *skb, const struct flow *flow, const struct merino_peer *peer)
 {
+	const __u8 family = is_v4(&peer->underlay) ? FAMILY_V4 : FAMILY_V6;
 	struct bpf_tunnel_key key = {
 	    .tunnel_id = merino_config.vni,
-	    .remote_ipv4 = bpf_ntohl(addr_v4(&peer->underlay)),
-	    .local_ipv4 = bpf_ntohl(addr_v4(&merino_config.underlay_v4)),
 	    .tunnel_tos = outer_tos(flow->tos),
 	    .tunnel_ttl = OUTER_TTL,
 	};
+	__u64 flags = BPF_F_ZERO_CSUM_TX;
+	struct ethhdr *eth;
+
+	if (family == FAMILY_V4) {
+		key.remote_ipv4 = bpf_ntohl(addr_v4(&peer->underlay));
+		key.local_ipv4 = bpf_ntohl(addr_v4(&merino_config.v4.underlay));
+	} else {
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			key.remote_ipv6[i] = addr_word(&peer->underlay, i);
+			key.local_ipv6[i] = addr_word(&merino_config.v6.underlay, i);
+		}
+		flags = BPF_F_TUNINFO_IPV6;
+	}
+	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags))
+		return 0;
+	eth = packet_at(skb, 0, sizeof(*eth));
+	if (!eth)
+		return 0;
+	mac_copy(eth->h_dest, peer->vtep_mac);
+	mac_copy(eth->h_source, own(family)->vtep_mac);
+	return 1;
+}
+
+/* Sends the frame through the driver to this node itself, IPv4: what from_tunnel gets back is cut into single packets and no longer marked
+ * as encapsulated.
+ */
+static __always_inline int vxlan_hand_to_ourselves(struct __sk_buff *skb)
+{
+	struct bpf_tunnel_key key = {
+	    .tunnel_id = merino_config.vni,
+	    .remote_ipv4 = bpf_ntohl(addr_v4(&merino_config.v4.underlay)),
+	    .local_ipv4 = bpf_ntohl(addr_v4(&merino_config.v4.underlay)),
+	    .tunnel_ttl = OUTER_TTL,
+	};
+	const __u8 any_mac[MERINO_ETH_ALEN] = {2}; /* the driver drops what seems to be its own */
 	struct ethhdr *eth;
 
 	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX))
@@ -135,17 +124,59 @@ static __always_inline int vxlan_hand_to_driver(struct __sk_buff *skb, const str
 	eth = packet_at(skb, 0, sizeof(*eth));
 	if (!eth)
 		return 0;
-	mac_copy(eth->h_dest, peer->vtep_mac);
-	mac_copy(eth->h_source, merino_config.vtep_mac);
+	mac_copy(eth->h_dest, merino_config.v4.vtep_mac);
+	mac_copy(eth->h_source, any_mac);
 	return 1;
 }
 
-/* Takes the tunnel headers off: the outer Ethernet header is left standing before the pod's IP packet. The checksum state is reset, so
- * that the pod's stack verifies what only the outer checksum vouched for.
- */
-static __always_inline int vxlan_decapsulate(struct __sk_buff *skb)
+/* Is it VXLAN of this network, behind the outer headers? */
+static __always_inline enum merino_reason judge_vxlan(struct __sk_buff *skb, const struct outer *outer)
 {
+	const struct vxlan_payload *payload = packet_at(skb, outer->payload, sizeof(*payload));
+	enum merino_reason reason;
+
+	if (!payload)
+		return MERINO_MALFORMED;
+	reason = judge_outer_len(skb, outer, sizeof(*payload));
+	if (reason != GO_ON)
+		return reason;
+	return payload->vxlan.flags == bpf_htonl(VXLAN_FLAG_VNI) && payload->vxlan.vni == bpf_htonl(merino_config.vni << 8)
+		   ? GO_ON
+		   : MERINO_WRONG_VNI;
+}
+
+/* Takes the tunnel headers off: the outer Ethernet header is left standing before the pod's IP packet, so that must be of the same family.
+ * The checksum state is reset, so that the pod's stack verifies what only the outer checksum vouched for.
+ */
+static __always_inline int vxlan_decapsulate(struct __sk_buff *skb, __u8 family)
+{
+	if (family == FAMILY_V6)
+		return !bpf_skb_adjust_room(skb, -VXLAN_OVERHEAD_V6, BPF_ADJ_ROOM_MAC, 0);
 	return !bpf_skb_adjust_room(skb, -VXLAN_OVERHEAD, BPF_ADJ_ROOM_MAC, 0);
+}
+
+/* Where the tunnel's sender and receiver are, as the driver tells of a packet that it decapsulated. False: it came out of no tunnel. */
+struct endpoints {
+	struct merino_addr remote;
+	struct merino_addr local;
+	__u32 vni;
+};
+
+static __always_inline int endpoints_of(struct __sk_buff *skb, struct endpoints *endpoints)
+{
+	struct bpf_tunnel_key key = {};
+
+	if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0)) {
+		endpoints->remote = addr_from_v4(bpf_htonl(key.remote_ipv4));
+		endpoints->local = addr_from_v4(bpf_htonl(key.local_ipv4));
+	} else if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6)) {
+		__builtin_memcpy(endpoints->remote.bytes, key.remote_ipv6, sizeof(endpoints->remote.bytes));
+		__builtin_memcpy(endpoints->local.bytes, key.local_ipv6, sizeof(endpoints->local.bytes));
+	} else {
+		return 0;
+	}
+	endpoints->vni = key.tunnel_id;
+	return 1;
 }
 
 #endif

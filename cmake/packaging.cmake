@@ -8,16 +8,29 @@ install(PROGRAMS scripts/mk-docker-opts DESTINATION lib/merino RENAME mk-docker-
 install(FILES deploy/merino.service DESTINATION /lib/systemd/system)
 install(FILES deploy/debian/default DESTINATION /etc/default RENAME merino)
 install(FILES deploy/10-merino.conflist deploy/kube-merino.yml DESTINATION ${CMAKE_INSTALL_DATADIR}/merino)
+install(DIRECTORY deploy/monitoring DESTINATION ${CMAKE_INSTALL_DATADIR}/merino)
 install(FILES README.md deploy/debian/copyright ${CMAKE_CURRENT_BINARY_DIR}/package/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
 install(FILES deploy/debian/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME merino)
 
 configure_file(deploy/debian/changelog.in ${CMAKE_CURRENT_BINARY_DIR}/package/changelog @ONLY)
-foreach(page merinod merinoctl)
-  configure_file(deploy/debian/man/${page}.8 ${CMAKE_CURRENT_BINARY_DIR}/package/${page}.8 COPYONLY)
-  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/package/${page}.8.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man8)
+execute_process(COMMAND gzip -9nf changelog WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/package COMMAND_ERROR_IS_FATAL ANY)
+
+# Manual pages, their options from the programs' own --help.
+foreach(page merinod merinoctl merino)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/package/${page}.8.gz)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/man-page ${CMAKE_CURRENT_SOURCE_DIR}/deploy/man/${page}.8
+            $<TARGET_FILE_DIR:merinod> $<TARGET_FILE_DIR:merinoctl> > ${page}.8
+    COMMAND gzip -9nf ${page}.8
+    WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/package
+    DEPENDS deploy/man/${page}.8 scripts/man-page merinod merinoctl
+    COMMENT "manual page ${page}(8)" VERBATIM)
+  list(APPEND manual_pages ${output})
 endforeach()
-execute_process(COMMAND gzip -9nf changelog merinod.8 merinoctl.8 WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/package COMMAND_ERROR_IS_FATAL ANY)
+add_custom_target(manual_pages ALL DEPENDS ${manual_pages})
+install(FILES ${manual_pages} DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man8)
+install(FILES deploy/completion/merinoctl deploy/completion/merinod DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_SET_DESTDIR ON)

@@ -10,6 +10,7 @@
 
 #include "cni/commands.h"
 #include "cni/ipam_exec.h"
+#include "cni/ipv6_settings.h"
 #include "cni/teardown.h"
 #include "datapath/pins.h"
 #include "datapath/programs.h"
@@ -20,7 +21,14 @@ namespace {
 
 constexpr int kCarrierTries = 1000;
 constexpr useconds_t kCarrierPause = 1000;
-constexpr const char* kAgentLog = "is merinod running? See journalctl -u merinod, or kubectl -n kube-flannel logs of the node's agent pod";
+constexpr size_t kLongestKubeName = 253;
+constexpr const char* kAgentLog = "is merinod running? See journalctl -u merino, or kubectl -n kube-flannel logs of the node's agent pod";
+
+// What a Kubernetes runtime says of the pod in CNI_ARGS; names for people, so what cannot be one is none.
+std::string pod_argument(const Environment& environment, const char* key) {
+  std::string value = argument(environment.args, key);
+  return value.size() <= kLongestKubeName && is_valid_identifier(value) ? value : "";
+}
 
 Outcome<void> check_agent_ran() {
   const std::string pin = pins::program(program_name(Program::from_pod));
@@ -171,6 +179,8 @@ class Adder {
     attachment_.pod_mac = MacAddress::random();
     attachment_.host_mac = MacAddress::random();
     attachment_.delivery = conf_.delivery;
+    attachment_.pod_namespace = pod_argument(environment_, "K8S_POD_NAMESPACE");
+    attachment_.pod_name = pod_argument(environment_, "K8S_POD_NAME");
     for (const ResultAddress& address : result_.addresses) {
       attachment_.addresses.push_back(address.address);
       TRY(plan_gateway(address));
@@ -215,17 +225,8 @@ class Adder {
     return ok();
   }
 
-  [[nodiscard]] bool has_v6() const {
-    return std::any_of(attachment_.addresses.begin(), attachment_.addresses.end(),
-                       [](const Prefix& address) { return address.family() == Family::v6; });
-  }
-
   Status configure_host() {
-    // Router advertisements of a pod must not become routes of the host (CVE-2020-10749).
-    const std::string key = fmt::format("net/ipv6/conf/{}/{}", attachment_.host_ifname, has_v6() ? "accept_ra" : "disable_ipv6");
-    const auto set = ensure_sysctl(key, has_v6() ? "0" : "1");
-    if (!set && set.error().kind != ErrorKind::not_found) return tl::unexpected(set.error());
-
+    TRY(set_host_ipv6(attachment_.host_ifname, attachment_.addresses));
     TRY(host_->set_link_up(attachment_.host_ifindex));
     for (const Prefix& address : attachment_.addresses) {
       const Prefix alone(address.address(), address_bits(address.family()));
@@ -236,6 +237,10 @@ class Adder {
   }
 
   Status configure_pod() {
+    {
+      const NamespaceGuard inside = TRY(NamespaceGuard::enter(netns_.get()));
+      TRY(set_pod_ipv6(id_.ifname, attachment_.addresses));
+    }
     for (const Prefix& address : attachment_.addresses) {
       const uint32_t no_duplicate_check = address.family() == Family::v6 ? IFA_F_NODAD : 0;
       TRY(pod_->ensure_address(pod_ifindex_, address, IFA_F_NOPREFIXROUTE | no_duplicate_check));

@@ -3,10 +3,12 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <optional>
 
+#include "base/call_counts.h"
 #include "cni/plugin.h"
 
 namespace {
@@ -32,6 +34,7 @@ std::optional<std::string> read_input() {
 
 int main() {
   using namespace merino::cni;
+  const auto begin = std::chrono::steady_clock::now();
   const Environment environment = read_environment();
   if (environment.command.empty()) {
     std::fprintf(stderr, "merino %s, a CNI plugin: runtimes call it with CNI_COMMAND set and a network configuration on standard input\n",
@@ -45,7 +48,9 @@ int main() {
       input
           ? run(environment, *input)
           : Reply{format_failure(Failure(Code::io_failure, "the network configuration cannot be read from standard input"), kLatestVersion),
-                  1};
+                  1, static_cast<unsigned>(Code::io_failure)};
   const bool written = std::fwrite(reply.text.data(), 1, reply.text.size(), stdout) == reply.text.size() && std::fflush(stdout) == 0;
+  // A call is not worth less because it cannot be counted.
+  (void)merino::count_call(environment.command, reply.code, std::chrono::steady_clock::now() - begin);
   return written ? reply.exit_code : 1;
 }

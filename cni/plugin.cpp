@@ -61,11 +61,13 @@ Outcome<std::string> answer(const Environment& environment, const std::string& i
 }  // namespace
 
 Reply run(const Environment& environment, const std::string& input) {
-  const auto failed = [&](const Failure& failure) { return Reply{format_failure(failure, version_of(input)), 1}; };
+  const auto failed = [&](const Failure& failure) {
+    return Reply{format_failure(failure, version_of(input)), 1, static_cast<unsigned>(failure.code)};
+  };
   try {
     auto text = answer(environment, input);
     if (!text) return failed(text.error());
-    return {std::move(*text), 0};
+    return {std::move(*text), 0, 0};
   } catch (const std::exception& error) {
     return failed(Failure(Code::internal, fmt::format("unexpected: {}", error.what())));
   }

@@ -10,6 +10,7 @@ namespace merino::cni {
 struct Reply {
   std::string text;  // for standard output
   int exit_code = 0;
+  unsigned code = 0;  // of the error object; 0: success
 };
 
 // Never throws. Every failure is an error object of the spec.

@@ -10,12 +10,21 @@ lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly lib
 readonly lab=/run/lab
 export PATH=$lab/bin:/usr/sbin:/sbin:$PATH
-readonly outside=192.168.77.254
-readonly network=10.244.0.0/16
 readonly conflist=$lab/10-merino.conflist
 node_count=0
+backend=vxlan
+families=(4) # 4, 6 or both
 
-node_address() { echo "192.168.77.$1"; }
+# Of an address family: the world outside, the pod network, the address of node N.
+declare -rA outside=([4]=192.168.77.254 [6]=fd00:77::254)
+declare -rA network=([4]=10.244.0.0/16 [6]=fd10:244::/48)
+node_address() { # N FAMILY
+  if [[ $2 == 4 ]]; then echo "192.168.77.$1"; else echo "fd00:77::$1"; fi
+}
+has_family() { [[ " ${families[*]} " == *" $1 "* ]]; }
+# 10.0.0.1:80, [fd00::1]:80
+bracketed() { if [[ $1 == *:* ]]; then echo "[$1]"; else echo "$1"; fi; }
+endpoint() { echo "$(bracketed "$1"):$2"; }
 node_names() {
   local n
   for ((n = 1; n <= node_count; n++)); do echo "node$n"; done
@@ -64,13 +73,24 @@ background() {
   (trap - ERR && "$@") </dev/null >>"$log" 2>&1 &
 }
 
+net_conf() {
+  local object='{"Type": "vxlan"}'
+  case $backend in
+    direct-routing) object='{"Type": "vxlan", "DirectRouting": true}' ;;
+    host-gw | udp) object="{\"Type\": \"$backend\"}" ;;
+  esac
+  echo "{"
+  if has_family 4; then echo "  \"Network\": \"${network[4]}\","; else echo '  "EnableIPv4": false,'; fi
+  if has_family 6; then echo "  \"EnableIPv6\": true, \"IPv6Network\": \"${network[6]}\","; fi
+  echo "  \"Backend\": $object"
+  echo "}"
+}
+
 lab_files() {
   local build=$1
   mkdir -p "$lab"/{bin,log,node,leases,address}
   install -m 0755 "$build/userspace/agent/merinod" "$build/userspace/ctl/merinoctl" "$build/cni/merino" "$lab/bin"
-  cat >"$lab/net-conf.json" <<JSON
-{"Network": "$network", "Backend": {"Type": "vxlan"}}
-JSON
+  net_conf >"$lab/net-conf.json"
   cat >"$conflist" <<'JSON'
 {
   "name": "cbr0",
@@ -86,7 +106,8 @@ JSON
 wire_up() {
   ip link set lo up
   ip link add wire type bridge
-  ip addr add "$outside/24" dev wire
+  ip addr add "${outside[4]}/24" dev wire
+  ip addr add "${outside[6]}/64" dev wire nodad
   ip link set wire up
 }
 
@@ -120,8 +141,10 @@ add_node() {
   ip link add "$node" type veth peer name eth0 netns "$holder"
   ip link set "$node" master wire up
   on "$node" ip link set eth0 up
-  on "$node" ip addr add "$(node_address "$n")/24" dev eth0
-  on "$node" ip route add default via "$outside"
+  on "$node" ip addr add "$(node_address "$n" 4)/24" dev eth0
+  on "$node" ip addr add "$(node_address "$n" 6)/64" dev eth0 nodad
+  on "$node" ip route add default via "${outside[4]}"
+  on "$node" ip route add default via "${outside[6]}"
 }
 
 start_agent() {
@@ -137,35 +160,45 @@ add_pod() {
   pod "$pod" ip link set lo up
   on "$node" env CNI_PATH="$lab/bin:/usr/lib/cni:/opt/cni/bin" CAP_ARGS="$mappings" \
     "$lib/../cni-run" ADD "$conflist" "$pod" "/run/netns/$pod" eth0 >"$lab/log/$pod.json" 2>"$lab/log/$pod.log" || return 1
-  jq -r '.ips[0].address | split("/")[0]' "$lab/log/$pod.json" >"$lab/address/$pod"
+  jq -r '.ips[].address | split("/")[0]' "$lab/log/$pod.json" >"$lab/address/$pod"
 }
 
-address_of() { cat "$lab/address/$1"; }
+address_of() { # POD FAMILY
+  if [[ $2 == 4 ]]; then grep -v : "$lab/address/$1"; else grep : "$lab/address/$1"; fi
+}
 
 # serve POD PORT: answers each connection with the pod's name and the address that it sees.
 serve() {
   local pod=$1 port=$2
   # shellcheck disable=SC2016  # socat sets the variable
-  background servers pod "$pod" socat "TCP-LISTEN:$port,fork,reuseaddr" 'SYSTEM:echo '"$pod"' sees $SOCAT_PEERADDR'
+  background servers pod "$pod" socat "TCP4-LISTEN:$port,fork,reuseaddr" 'SYSTEM:echo '"$pod"' sees $SOCAT_PEERADDR'
+  # shellcheck disable=SC2016  # socat sets the variable
+  background servers pod "$pod" socat "TCP6-LISTEN:$port,fork,reuseaddr,ipv6only=1" 'SYSTEM:echo '"$pod"' sees $SOCAT_PEERADDR'
 }
 
-# The rules that kube-proxy writes for a ClusterIP service with one endpoint. service NODE NAME CLUSTER_IP BACKEND_IP
-add_service() {
-  on "$1" iptables-restore --noflush <<RULES
+restore_rules() { # NODE FAMILY: of the address family, from standard input
+  if [[ $2 == 4 ]]; then on "$1" iptables-restore --noflush; else on "$1" ip6tables-restore --noflush; fi
+}
+
+# The rules that kube-proxy writes for a ClusterIP service with one endpoint.
+add_service() { # NODE FAMILY NAME CLUSTER_IP BACKEND_IP
+  local node=$1 family=$2
+  shift 2
+  restore_rules "$node" "$family" <<RULES
 *nat
-:KUBE-SVC-$2 - [0:0]
-:KUBE-SEP-$2 - [0:0]
--A KUBE-SERVICES -d $3/32 -p tcp -m comment --comment "demo/$2 cluster IP" -m tcp --dport 80 -j KUBE-SVC-$2
--A KUBE-SVC-$2 ! -s $network -d $3/32 -p tcp -m comment --comment "demo/$2 cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ
--A KUBE-SVC-$2 -m comment --comment "demo/$2 -> $4:8080" -j KUBE-SEP-$2
--A KUBE-SEP-$2 -s $4/32 -m comment --comment "demo/$2" -j KUBE-MARK-MASQ
--A KUBE-SEP-$2 -p tcp -m comment --comment "demo/$2" -m tcp -j DNAT --to-destination $4:8080
+:KUBE-SVC-$1 - [0:0]
+:KUBE-SEP-$1 - [0:0]
+-A KUBE-SERVICES -d $2 -p tcp -m comment --comment "demo/$1 cluster IP" -m tcp --dport 80 -j KUBE-SVC-$1
+-A KUBE-SVC-$1 ! -s ${network[$family]} -d $2 -p tcp -m comment --comment "demo/$1 cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ
+-A KUBE-SVC-$1 -m comment --comment "demo/$1 -> $3" -j KUBE-SEP-$1
+-A KUBE-SEP-$1 -s $3 -m comment --comment "demo/$1" -j KUBE-MARK-MASQ
+-A KUBE-SEP-$1 -p tcp -m comment --comment "demo/$1" -m tcp -j DNAT --to-destination $(endpoint "$3" 8080)
 COMMIT
 RULES
 }
 
-add_service_chains() {
-  on "$1" iptables-restore --noflush <<'RULES'
+add_service_chains() { # NODE FAMILY
+  restore_rules "$1" "$2" <<'RULES'
 *nat
 :KUBE-SERVICES - [0:0]
 :KUBE-MARK-MASQ - [0:0]

@@ -56,10 +56,10 @@ void AttachedTest::attach_all() {
   attach(Program::from_host, "merino0");
 }
 
-std::vector<Count> AttachedTest::wait_for(const std::vector<merino_counter>& before, uint64_t packets) {
+std::vector<Count> AttachedTest::wait_for(const LoadedPrograms& loaded, const std::vector<merino_counter>& before, uint64_t packets) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   for (;;) {
-    auto counts = programs.counted_since(before);
+    auto counts = loaded.counted_since(before);
     uint64_t total = 0;
     for (const auto& count : counts) total += count.packets;
     if (total >= packets || std::chrono::steady_clock::now() > deadline) return counts;

@@ -22,7 +22,8 @@ class AttachedTest : public BpfTest {
 
   // Sends into a pod's interface or from the wire, and waits until `packets` more have been counted; what was counted.
   std::vector<Count> send(PacketSocket& socket, const Frame& frame, const Offload& offload = {}, uint64_t packets = 1);
-  std::vector<Count> wait_for(const std::vector<merino_counter>& before, uint64_t packets);
+  std::vector<Count> wait_for(const std::vector<merino_counter>& before, uint64_t packets) { return wait_for(programs, before, packets); }
+  static std::vector<Count> wait_for(const LoadedPrograms& loaded, const std::vector<merino_counter>& before, uint64_t packets);
 
   std::vector<Fd> links;
   PacketSocket pod_a{topology.pod_a(), "eth0"};

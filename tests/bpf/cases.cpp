@@ -22,12 +22,9 @@ std::vector<Case> tunnel_cases(Program program) {
 
 std::vector<Case> cases_of(Program program) {
   std::vector<Case> cases = tunnel_cases(program);
-  for (const Case& direct : direct_cases(program)) cases.push_back(direct);
+  for (const auto& more : {direct_cases(program), v6_cases(program), udp_cases(program)})
+    cases.insert(cases.end(), more.begin(), more.end());
   return cases;
-}
-
-Frame ipv6_frame(const std::string& dst_mac, const std::string& src_mac) {
-  return ethernet(dst_mac, src_mac, Tins::IPv6("fd00::2", "fd00::1") / Tins::UDP(kServerPort, kClientPort) / Tins::RawPDU("0123456789"));
 }
 
 Tins::IP translated_udp(const std::string& src, const std::string& dst) { return udp_ports(src, dst, kTranslatedPort, kServerPort); }
@@ -51,10 +48,6 @@ Tins::IP last_fragment(const std::string& src, const std::string& dst) {
   });
 }
 
-Tins::IP with_ttl(const Tins::IP& ip, uint8_t ttl) {
-  return with(ip, [ttl](Tins::IP& changed) { changed.ttl(ttl); });
-}
-
 Tins::IP with_options(const Tins::IP& ip) {
   return with(ip, [](Tins::IP& changed) { changed.stream_identifier(1); });
 }
@@ -72,6 +65,18 @@ std::vector<Lie> ip_lies(const Frame& frame, size_t offset) {
       {"IP version 6", patched(frame, offset, {0x65})},
       {"IP version 0", patched(frame, offset, {0x05})},
       {"a UDP header cut before its ports end", with_number(frame, offset + 2, 23)},
+  };
+}
+
+std::vector<Lie> ip6_lies(const Frame& frame, size_t offset) {
+  const auto payload = static_cast<uint16_t>(frame.size() - offset - kIp6Len);
+  return {
+      {"an IPv6 length beyond the frame's end", with_number(frame, offset + 4, payload + 1)},
+      {"an IPv6 length far beyond the frame's end", with_number(frame, offset + 4, 0xffff)},
+      {"IPv6 without a payload", with_number(frame, offset + 4, 0)},
+      {"IPv6, the transport header cut before its ports end", with_number(frame, offset + 4, 3)},
+      {"IPv6 with IP version 4", patched(frame, offset, {0x45})},
+      {"IPv6 with IP version 0", patched(frame, offset, {0x00})},
   };
 }
 

@@ -12,6 +12,7 @@ inline constexpr merino_reason kNothing = MERINO_REASON_COUNT;
 enum class Setting {
   plain,
   fast_path_off,
+  udp,         // flannel's udp backend (LoadedPrograms::fill_udp)
   direct,      // there are peers on the node's own segment (LoadedPrograms::fill_direct)
   translated,  // conntrack knows the flow kTranslatedPort → kServerPort between the packet's addresses, and translates it
 };
@@ -32,16 +33,18 @@ std::vector<Case> from_tunnel_cases();
 std::vector<Case> from_host_cases();
 // Those of all programs with peers on the node's own segment.
 std::vector<Case> direct_cases(Program program);
+// Those of all programs with IPv6; with the udp backend.
+std::vector<Case> v6_cases(Program program);
+std::vector<Case> ndp_cases();
+std::vector<Case> udp_cases(Program program);
 std::vector<Case> cases_of(Program program);
 
 // Frames that several tables have.
-Frame ipv6_frame(const std::string& dst_mac, const std::string& src_mac);
 Tins::IP translated_udp(const std::string& src, const std::string& dst);
 // The first, a middle and the last fragment of a UDP packet.
 Tins::IP first_fragment(const std::string& src, const std::string& dst);
 Tins::IP middle_fragment(const std::string& src, const std::string& dst);
 Tins::IP last_fragment(const std::string& src, const std::string& dst);
-Tins::IP with_ttl(const Tins::IP& ip, uint8_t ttl);
 Tins::IP with_options(const Tins::IP& ip);
 
 // Headers that lie: what is wrong, and the frame. The IPv4 header of `frame` starts at `offset`.
@@ -50,5 +53,6 @@ struct Lie {
   Frame frame;
 };
 std::vector<Lie> ip_lies(const Frame& frame, size_t offset);
+std::vector<Lie> ip6_lies(const Frame& frame, size_t offset);
 
 }  // namespace merino::test

@@ -69,7 +69,6 @@ std::vector<Case> from_wire() {
       direct("to somewhere else", MERINO_NOT_TUNNEL, MERINO_PLAIN, plain(udp(kPodAtPeer2, kOutside))),
       direct("to another MAC", MERINO_NOT_TUNNEL, MERINO_DIRECT_IN, ethernet(kOtherMac, kWireMac, honest)),
       direct("to the broadcast MAC", MERINO_NOT_TUNNEL, MERINO_DIRECT_IN, ethernet(kBroadcastMac, kWireMac, honest)),
-      direct("IPv6", MERINO_NOT_TUNNEL, kNothing, ipv6_frame(kUplinkMac, kWireMac)),
       direct("ARP", MERINO_NOT_TUNNEL, kNothing, arp(kWireMac, kPeer2, kNode)),
       direct("ICMP", MERINO_PROTOCOL, MERINO_DIRECT_IN, plain(ping(kPodAtPeer2, kPodA))),
       direct("a fragment", MERINO_FRAGMENT, MERINO_DIRECT_IN, plain(first_fragment(kPodAtPeer2, kPodA))),

@@ -35,7 +35,6 @@ std::vector<Case> from_host_cases() {
       {"a subnet that no node has", MERINO_NO_PEER, MERINO_HOST_ENCAP, routed(udp(kNode, kNoSubnet))},
       {"this node's own subnet", MERINO_NO_PEER, MERINO_HOST_ENCAP, routed(udp(kNode, kNoPod))},
       {"the network's broadcast address", MERINO_NO_PEER, MERINO_HOST_ENCAP, routed(udp(kNode, "10.244.255.255"))},
-      {"IPv6", MERINO_NOT_IP, MERINO_HOST_ENCAP, ipv6_frame("00:00:00:00:00:00", kVtepMac)},
       {"ARP", MERINO_NOT_IP, MERINO_HOST_ENCAP, arp(kVtepMac, kNode, kPodAtPeer2)},
       {"a VLAN tag in the frame", MERINO_NOT_IP, MERINO_HOST_ENCAP, with_vlan(routed(udp(kNode, kPodAtPeer2)), 5)},
       {"a VLAN tag beside the frame", MERINO_NOT_IP, MERINO_HOST_ENCAP, routed(udp(kNode, kPodAtPeer2)), {.vlan = 5}},

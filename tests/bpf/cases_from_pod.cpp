@@ -26,7 +26,7 @@ std::vector<Case> delivery() {
 
 std::vector<Case> shapes() {
   return {
-      {"IPv6", MERINO_NOT_IP, MERINO_ENCAP, ipv6_frame(kHostAMac, kPodAMac)},
+      {"neither IPv4 nor IPv6", MERINO_NOT_IP, MERINO_ENCAP, with_number(from_pod_a(udp(kPodA, kPodAtPeer2)), 12, 0x88cc)},
       {"a VLAN tag in the frame", MERINO_NOT_IP, MERINO_ENCAP, with_vlan(from_pod_a(udp(kPodA, kPodAtPeer2)), 5)},
       {"a VLAN tag taken out by the device", MERINO_NOT_IP, MERINO_ENCAP, from_pod_a(udp(kPodA, kPodAtPeer2)), {.vlan = 5}},
       {"a VLAN tag on the way to a local pod", MERINO_NOT_IP, MERINO_LOCAL, from_pod_a(udp(kPodA, kPodB)), {.vlan = 5}},

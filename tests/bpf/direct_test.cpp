@@ -25,9 +25,6 @@ class Direct : public BpfTest {
     direct.fill_direct();
     host_gw.fill_direct();
   }
-  static Tins::IP one_hop_less(const Tins::IP& ip) {
-    return with(ip, [](Tins::IP& changed) { changed.ttl(static_cast<uint8_t>(changed.ttl() - 1)); });
-  }
 
   LoadedPrograms direct{with_direct_peers(topology.config())};
   LoadedPrograms host_gw{without_tunnel(topology.config())};

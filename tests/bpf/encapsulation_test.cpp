@@ -27,9 +27,6 @@ class Encapsulation : public BpfTest {
     tunnel.id = number_at(got, kId);
     return tunnelled(inner, tunnel);
   }
-  static Tins::IP one_hop_less(const Tins::IP& ip) {
-    return with(ip, [](Tins::IP& changed) { changed.ttl(static_cast<uint8_t>(changed.ttl() - 1)); });
-  }
 };
 
 TEST_F(Encapsulation, IsExactFromAPod) {

@@ -139,15 +139,27 @@ LoadedPrograms::~LoadedPrograms() {
 void LoadedPrograms::fill() {
   add_pod(kPodA, "vetha", kPodAMac, kHostAMac);
   add_pod(kPodB, "vethb", kPodBMac, kHostBMac);
+  add_pod(kPodA6, "vetha", kPodAMac, kHostAMac);
+  add_pod(kPodB6, "vethb", kPodBMac, kHostBMac);
   add_peer(kSubnet2, kPeer2, kVtep2Mac);
   add_peer(kSubnet3, kPeer3, kVtep3Mac);
-  set_prefix_lengths({24});
+  add_peer(kSubnet2V6, kPeer2V6, kVtep2Mac6);
+  add_peer(kSubnet3V6, kPeer3V6, kVtep3Mac6);
+  add_peer(kSubnetOverV6, kPeer2V6, kVtep2Mac6);
+  add_peer(kSubnetOverV4, kPeer2, kVtep2Mac);
+  set_prefix_lengths({24}, {64});
+}
+
+void LoadedPrograms::fill_udp() {
+  fill();
+  put_peer(kSubnet2, kPeer2, kNoMac, MERINO_PEER_UDP);
+  put_peer(kSubnet3, kPeer3, kNoMac, MERINO_PEER_UDP);
 }
 
 void LoadedPrograms::add_pod(const std::string& pod_address, const std::string& host_interface, const std::string& pod_mac,
                              const std::string& host_mac, merino_delivery delivery) {
   merino_pod pod{};
-  pod.gateway = address(kGateway);
+  pod.gateway = address(IpAddress::parse(pod_address).value().family() == Family::v6 ? kGateway6 : kGateway);
   pod.ifindex = Topology::ifindex(host_interface);
   to_abi(MacAddress::parse(pod_mac).value(), pod.pod_mac);
   to_abi(MacAddress::parse(host_mac).value(), pod.host_mac);
@@ -159,6 +171,8 @@ void LoadedPrograms::fill_direct() {
   fill();
   add_direct_peer(kSubnet2, kPeer2, kWireMac);
   add_direct_peer(kSubnet3, kPeer3, kNoMac);
+  add_direct_peer(kSubnet2V6, kPeer2V6, kWireMac);
+  add_direct_peer(kSubnet3V6, kPeer3V6, kNoMac);
   add_peer(kSubnet4, kPeer4, kVtep4Mac);
 }
 
@@ -188,11 +202,13 @@ void LoadedPrograms::remove_peer(const std::string& subnet) {
   if (bpf_map_delete_elem(peers_fd(), &key) != 0) throw std::runtime_error("no peer has the subnet " + subnet);
 }
 
-void LoadedPrograms::set_prefix_lengths(const std::vector<int>& lengths) {
+void LoadedPrograms::set_prefix_lengths(const std::vector<int>& v4, const std::vector<int>& v6) {
   merino_network network{};
   network.abi_version = MERINO_ABI_VERSION;
-  network.peers_v4.count = static_cast<uint32_t>(lengths.size());
-  for (size_t i = 0; i < lengths.size(); ++i) network.peers_v4.lens[i] = static_cast<uint8_t>(lengths[i] + 96);
+  network.peers_v4.count = static_cast<uint32_t>(v4.size());
+  for (size_t i = 0; i < v4.size(); ++i) network.peers_v4.lens[i] = static_cast<uint8_t>(v4[i] + 96);
+  network.peers_v6.count = static_cast<uint32_t>(v6.size());
+  for (size_t i = 0; i < v6.size(); ++i) network.peers_v6.lens[i] = static_cast<uint8_t>(v6[i]);
   update(programs_->maps.network, uint32_t{0}, network);
 }
 
@@ -205,8 +221,16 @@ int LoadedPrograms::prepare(Program program, const Metadata& metadata) {
   if (metadata.tunnel) {
     stage.has_tunnel = 1;
     stage.tunnel_vni = metadata.tunnel->vni;
-    stage.tunnel_remote = IpAddress::parse(metadata.tunnel->remote).value().v4();
-    stage.tunnel_local = IpAddress::parse(metadata.tunnel->local).value().v4();
+    const IpAddress remote = IpAddress::parse(metadata.tunnel->remote).value();
+    const IpAddress local = IpAddress::parse(metadata.tunnel->local).value();
+    stage.tunnel_v6 = remote.family() == Family::v6 ? 1 : 0;
+    if (stage.tunnel_v6 != 0) {
+      std::memcpy(stage.tunnel_remote6, remote.bytes().data(), sizeof(stage.tunnel_remote6));
+      std::memcpy(stage.tunnel_local6, local.bytes().data(), sizeof(stage.tunnel_local6));
+    } else {
+      stage.tunnel_remote = remote.v4();
+      stage.tunnel_local = local.v4();
+    }
   }
   update(stage_->maps.stages, uint32_t{0}, stage);
   return bpf_program__fd(stage_->progs.prepare);

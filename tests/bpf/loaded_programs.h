@@ -63,7 +63,7 @@ class LoadedPrograms {
   LoadedPrograms(const LoadedPrograms&) = delete;
   LoadedPrograms& operator=(const LoadedPrograms&) = delete;
 
-  // The maps as the tests' node has them: pods A and B, peers 2 and 3 (see topology.h).
+  // The maps as the tests' node has them: pods A and B, peers 2 and 3, each in both families (see topology.h).
   void fill();
   void add_pod(const std::string& address, const std::string& host_interface, const std::string& pod_mac, const std::string& host_mac,
                merino_delivery delivery = MERINO_DELIVER_PEER);
@@ -71,10 +71,12 @@ class LoadedPrograms {
   // As fill(), with peers on the node's own segment.
   void fill_direct();
   void add_direct_peer(const std::string& subnet, const std::string& next_hop, const std::string& neighbour_mac);
+  // As fill(), with IPv4 peers of the udp backend.
+  void fill_udp();
   void add_node(const std::string& underlay);
   void remove_peer(const std::string& subnet);
-  // IPv4 prefix lengths, longest first.
-  void set_prefix_lengths(const std::vector<int>& lengths);
+  // Longest first.
+  void set_prefix_lengths(const std::vector<int>& v4, const std::vector<int>& v6 = {});
 
   // Runs the packet through the program with BPF_PROG_TEST_RUN.
   Outcome run(Program program, const Frame& frame, const Metadata& metadata = {});

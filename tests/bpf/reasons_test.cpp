@@ -23,10 +23,15 @@ class Reasons : public BpfTest {
     config.direct = 1;
     LoadedPrograms direct(config);
     direct.fill_direct();
+    LoadedPrograms udp(topology.udp_config());
+    udp.fill_udp();
     translate();
     for (const Case& c : cases_of(program)) {
       SCOPED_TRACE(c.name);
-      LoadedPrograms& loaded = c.setting == Setting::fast_path_off ? switched_off : c.setting == Setting::direct ? direct : programs;
+      LoadedPrograms& loaded = c.setting == Setting::fast_path_off ? switched_off
+                               : c.setting == Setting::direct      ? direct
+                               : c.setting == Setting::udp         ? udp
+                                                                   : programs;
       expect(loaded, program, c.frame, c.metadata, c.reason);
     }
   }
@@ -37,6 +42,9 @@ class Reasons : public BpfTest {
     uint16_t backend_port = 5000;
     for (const auto& [src, dst] : {std::pair{kPodA, kPodB}, {kPodA, kPodAtPeer2}, {kPodAtPeer2, kPodA}, {kNode, kPodAtPeer2}}) {
       add_connection(topology.node(), "udp", {src, kTranslatedPort, dst, kServerPort}, {kOutside, ++backend_port, src, kTranslatedPort});
+    }
+    for (const auto& [src, dst] : {std::pair{kPodA6, kPodB6}, {kPodA6, kPodAtPeer2V6}, {kPodAtPeer2V6, kPodA6}}) {
+      add_connection(topology.node(), "udp", {src, kTranslatedPort, dst, kServerPort}, {kOutside6, ++backend_port, src, kTranslatedPort});
     }
   }
 };

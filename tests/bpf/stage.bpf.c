@@ -46,11 +46,16 @@ int prepare(struct __sk_buff* skb) {
   if (stage->has_tunnel) {
     struct bpf_tunnel_key key = {
         .tunnel_id = stage->tunnel_vni,
-        .remote_ipv4 = stage->tunnel_local,
-        .local_ipv4 = stage->tunnel_remote,
     };
 
-    if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), 0)) return TC_ACT_STOLEN;
+    if (stage->tunnel_v6) {
+      __builtin_memcpy(key.remote_ipv6, stage->tunnel_local6, sizeof(key.remote_ipv6));
+      __builtin_memcpy(key.local_ipv6, stage->tunnel_remote6, sizeof(key.local_ipv6));
+    } else {
+      key.remote_ipv4 = stage->tunnel_local;
+      key.local_ipv4 = stage->tunnel_remote;
+    }
+    if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), stage->tunnel_v6 ? BPF_F_TUNINFO_IPV6 : 0)) return TC_ACT_STOLEN;
   }
   bpf_tail_call(skb, &programs, stage->program);
   return TC_ACT_STOLEN;

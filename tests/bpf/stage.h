@@ -12,8 +12,11 @@ struct stage {
   __u32 vlan_tci;
   __u32 has_tunnel;
   __u32 tunnel_vni;
+  __u32 tunnel_v6;     /* which of the addresses stand */
   __u32 tunnel_remote; /* host order, as in struct bpf_tunnel_key */
   __u32 tunnel_local;
+  __u8 tunnel_remote6[16];
+  __u8 tunnel_local6[16];
 };
 
 #endif

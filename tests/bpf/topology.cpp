@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "base/address.h"
 #include "datapath/convert.h"
@@ -51,17 +53,48 @@ uint32_t Topology::ifindex(const std::string& name) {
 
 merino_config Topology::config() const {
   merino_config config{};
-  config.underlay_v4 = to_abi(IpAddress::parse(kNode).value());
-  config.network_v4 = to_abi(Prefix::parse(kNetwork).value().address());
-  config.network_v4_len = static_cast<uint32_t>(Prefix::parse(kNetwork).value().mapped_length());
+  config.v4.underlay = to_abi(IpAddress::parse(kNode).value());
+  config.v4.network = to_abi(Prefix::parse(kNetwork).value().address());
+  config.v4.network_len = static_cast<uint32_t>(Prefix::parse(kNetwork).value().mapped_length());
   config.uplink_ifindex = ifindex("uplink");
   config.device_ifindex = ifindex("merino0");
   config.vni = kVni;
   config.pod_mtu = kPodMtu;
   config.tunnel_port = htons(kTunnelPort);
-  to_abi(MacAddress::parse(kVtepMac).value(), config.vtep_mac);
+  config.tunnel = MERINO_PEER_VXLAN;
+  config.device_port = config.tunnel_port;
+  to_abi(MacAddress::parse(kVtepMac).value(), config.v4.vtep_mac);
+  config.v6.underlay = to_abi(IpAddress::parse(kNode6).value());
+  config.v6.network = to_abi(Prefix::parse(kNetwork6).value().address());
+  config.v6.network_len = static_cast<uint32_t>(Prefix::parse(kNetwork6).value().mapped_length());
+  to_abi(MacAddress::parse(kVtepMac6).value(), config.v6.vtep_mac);
   config.fast_path = 1;
   return config;
+}
+
+merino_config Topology::udp_config() const {
+  merino_config udp = config();
+  udp.tunnel = MERINO_PEER_UDP;
+  udp.tunnel_port = htons(kUdpPort);
+  return udp;
+}
+
+void Topology::enable_v6() const {
+  for (const char* device : {"uplink", "vetha", "vethb", "merino0"}) node_.sysctl(fmt::format("ipv6.conf.{}.disable_ipv6", device), "0");
+  node_.sysctl("ipv6.conf.all.forwarding", "1");
+  node_.ip(
+      fmt::format("addr add {}/64 dev uplink nodad\n"
+                  "route add {} dev merino0\n"
+                  "neigh add {} lladdr {} dev uplink nud permanent\n"
+                  "route add {}/128 dev vetha\n"
+                  "neigh add {} lladdr {} dev vetha nud permanent",
+                  kNode6, kNetwork6, kPeer2V6, kWireMac, kPodA6, kPodA6, kPodAMac));
+  // The kernel takes the address into use a moment later.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (node_.run("ip -6 route show table local").find(fmt::format("local {} ", kNode6)) == std::string::npos) {
+    if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("the node does not get its IPv6 address");
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 }  // namespace merino::test

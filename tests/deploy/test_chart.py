@@ -112,6 +112,16 @@ class Chart(unittest.TestCase):
         self.assertFalse({'ports', 'livenessProbe', 'readinessProbe'} & set(agent))
         self.assertFalse([each for each in agent['args'] if 'healthz' in each])
 
+    def test_metrics(self):
+        agent, = self.pod(self.render({'flannel': {'metrics': {'port': 9477}}}))['containers']
+        self.assertIn('--metrics-port=9477', agent['args'])
+        self.assertIn({'name': 'metrics', 'containerPort': 9477, 'protocol': 'TCP'}, agent['ports'])
+        agent, = self.pod(self.render({'flannel': {'metrics': {'port': 9477}, 'healthz': {'port': 0}}}))['containers']
+        self.assertEqual([port['name'] for port in agent['ports']], ['metrics'])
+        self.assertFalse({'livenessProbe', 'readinessProbe'} & set(agent))
+        agent, = self.pod(self.render())['containers']
+        self.assertFalse([each for each in agent['args'] if 'metrics' in each])
+
     def test_scheduling_and_resources(self):
         pod = self.pod(self.render({'flannel': {
             'args': ['--kube-subnet-mgr', '--iface=eth1'], 'tolerations': [], 'nodeSelector': {'a': 'b'}, 'resources': {'limits': {'memory': '1Gi'}, 'requests': None}}}))

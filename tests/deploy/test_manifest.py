@@ -55,7 +55,8 @@ class Manifest(unittest.TestCase):
     def test_rights_are_exactly_these(self):
         self.assertEqual(self.one('ClusterRole')['rules'], [
             {'apiGroups': [''], 'resources': ['nodes'], 'verbs': ['get', 'list', 'watch']},
-            {'apiGroups': [''], 'resources': ['nodes/status'], 'verbs': ['patch']}])
+            {'apiGroups': [''], 'resources': ['nodes/status'], 'verbs': ['patch']},
+            {'apiGroups': [''], 'resources': ['events'], 'verbs': ['create', 'patch']}])
         binding = self.one('ClusterRoleBinding')
         self.assertEqual(binding['roleRef'], {'apiGroup': 'rbac.authorization.k8s.io', 'kind': 'ClusterRole', 'name': 'flannel'})
         self.assertEqual(binding['subjects'], [{'kind': 'ServiceAccount', 'name': 'flannel', 'namespace': 'kube-flannel'}])

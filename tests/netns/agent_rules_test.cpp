@@ -108,6 +108,34 @@ TEST(Forward, IptablesListsTheRulesOnceAndCanSaveThem) {
       << "can be deleted by hand";
 }
 
+TEST(Forward, BothFamilies) {
+  Lab lab;
+  Node& node =
+      lab.add_node("a", {.net_conf = net_conf({Backend::vxlan, Families::dual}),
+                         .flags = "--ip-masq --iptables-resync=1",
+                         .before_start = "iptables-nft -P FORWARD DROP; ip6tables-nft -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP;"
+                                         "nft -f " FIREWALLD_RULES ";"
+                                         "nft add table inet fw; nft 'add chain inet fw f { type filter hook forward priority 10; policy "
+                                         "drop; }'"});
+  Machine& outside = lab.add_host("outside", Segment::lan1);
+  node.wait_ready();
+  const Pod& pod = node.add_pod("a1");
+  const TrafficServer server(outside, 7300);
+  for (const Family family : {Family::v4, Family::v6}) {
+    const TrafficResult tcp = traffic(pod, "tcp --up 100000 --down 100000 --to " + endpoint(outside.address(family), 7300));
+    EXPECT_TRUE(tcp.ok) << tcp.line;
+    EXPECT_EQ(tcp.seen_as, node.address(family)) << "masqueraded";
+  }
+  let_it_look(node);
+  EXPECT_EQ(count(node.must("nft list chain inet fw f"), "merino forward"), 4) << "neither family takes the other's for stale";
+  EXPECT_EQ(count(node.must("ip6tables-nft -S FORWARD"), "-A FORWARD -s fd10:244::/48 -m comment --comment \"merino forward\" -j ACCEPT"),
+            1);
+  EXPECT_EQ(count(node.must("ip6tables-legacy -S FORWARD"), "merino forward"), 2);
+  node.must("nft delete table ip6 merino; nft flush chain inet fw f");
+  EXPECT_TRUE(eventually([&] { return count(node.must("nft list ruleset"), "ip6 saddr fd10:244::/48 ip6 daddr != ff00::/8") == 1; }));
+  EXPECT_TRUE(eventually([&] { return count(node.must("nft list chain inet fw f"), "merino forward") == 4; }));
+}
+
 TEST(Forward, AnOperatorsRuleOutranksOurs) {
   Lab lab;
   Node& node =

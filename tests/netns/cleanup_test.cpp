@@ -19,7 +19,8 @@ constexpr uint64_t kMostLost = 5000;
 std::string remains(const Node& node) {
   return node.must(
       "ls -d /run/merino /sys/fs/bpf/merino 2>/dev/null; ip -br link show merino0 2>/dev/null; ip route | grep merino0;"
-      "nft list ruleset 2>/dev/null | grep -i merino; iptables-nft-save 2>/dev/null | grep -i merino; bpftool net show | grep -iE "
+      "ip -6 route | grep merino0; ip6tables-nft-save 2>/dev/null | grep -i merino; nft list ruleset 2>/dev/null | grep -i merino; "
+      "iptables-nft-save 2>/dev/null | grep -i merino; bpftool net show | grep -iE "
       "'from_(pod|wire|tunnel|host)'; true");
 }
 
@@ -69,6 +70,23 @@ TEST_F(Return, PodsOfBothKindsGoOnUnderFlannel) {
   old.remove();
   EXPECT_FALSE(node_.run("ls /var/lib/cni/networks/cbr0/" + address).ok());
   EXPECT_EQ(node_.must("ip -o link | grep -c ' mr' || true"), "0\n");
+}
+
+// Every pod is a port of the bridge then, and answers for itself.
+TEST_F(Return, NothingAnswersForOthersAfterwards) {
+  add_pod("old");
+  start_merinod();
+  install_merino_plugin();
+  const Pod& fresh = add_pod("fresh");
+  ASSERT_TRUE(eventually([&] { return node_.read("/proc/sys/net/ipv4/conf/cni0/proxy_arp") == "1\n"; }));
+  const std::string mac = node_.read("/sys/class/net/cni0/address");
+  stop_merinod();
+  ASSERT_TRUE(cleanup().ok());
+  EXPECT_EQ(node_.read("/proc/sys/net/ipv4/conf/cni0/proxy_arp"), "0\n");
+  EXPECT_EQ(node_.must("ip -o link show master cni0 | wc -l"), "2\n");
+  EXPECT_THAT(node_.must("ip route get " + fresh.address()), HasSubstr("dev cni0"));
+  EXPECT_EQ(node_.must("cat /sys/class/net/mr*/brport/hairpin_mode"), "1\n") << "as flannel's delegate is told";
+  EXPECT_EQ(node_.read("/sys/class/net/cni0/address"), mac) << "pods know it";
 }
 
 // The stack followed it, then merino carried it, then the stack has it again; kube-proxy drops what conntrack takes for invalid.

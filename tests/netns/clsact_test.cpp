@@ -62,6 +62,7 @@ class Clsact : public testing::Test {
     config.fast_path = 1;
     config.vni = vni;
     config.tunnel_port = htons(8472);
+    config.tunnel = MERINO_PEER_VXLAN;
     const Status loaded = load_programs(config);
     ASSERT_TRUE(loaded) << loaded.error().message();
   }

@@ -65,7 +65,7 @@ TEST_F(CniMany, a_chain_with_tuning_portmap_and_bandwidth) {
                                  R"({"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}],
                                      "bandwidth":{"ingressRate":1000000,"ingressBurst":1000000,"egressRate":1000000,"egressBurst":1000000}})"};
   const CniResult result = network.add(attachment);
-  EXPECT_EQ(result.address, "10.244.98.2");
+  EXPECT_EQ(result.address.v4, "10.244.98.2");
   EXPECT_THAT(node_.must("cat /run/merino/attachments/*.json"), HasSubstr(R"("delivery":"redirect")"));
   EXPECT_TRUE(node_.run("ping -c 1 -W 2 10.244.98.2").ok());
   // Of merino alone: portmap 1.1.1's own CHECK wants its IPv6 rules also when there is no IPv6 address.
@@ -84,7 +84,7 @@ TEST_F(CniMany, takes_over_from_bridge_and_host_local_and_gives_back) {
   node_.make_netns("new");
   const CniAttachment old{"old", "/run/netns/old"};
   const CniResult before = flannel.add(old);
-  EXPECT_EQ(before.address, "10.244.98.2");
+  EXPECT_EQ(before.address.v4, "10.244.98.2");
   EXPECT_EQ(node_.add(cni_conf(), {.container = "new", .netns = "/run/netns/new"})["ips"][0]["address"], "10.244.98.3/24");
   // The old pod is deleted when merino's configuration is there already: its address is free again.
   EXPECT_TRUE(node_.call("DEL", cni_conf("", "0.3.1"), {.container = "old", .netns = "/run/netns/old"}).ok());
@@ -92,7 +92,7 @@ TEST_F(CniMany, takes_over_from_bridge_and_host_local_and_gives_back) {
   // And back: host-local frees what merino gave, and goes on after it.
   const CniAttachment again{"again", "/run/netns/again"};
   node_.make_netns("again");
-  EXPECT_EQ(flannel.add(again).address, "10.244.98.4");
+  EXPECT_EQ(flannel.add(again).address.v4, "10.244.98.4");
   flannel.del({"new", "/run/netns/new"}, "");
   EXPECT_FALSE(node_.run("test -e /var/lib/cni/networks/cbr0/10.244.98.3").ok());
 }

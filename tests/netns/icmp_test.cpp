@@ -42,14 +42,6 @@ void expect_route(const Pod& from, const Machine& near, const Machine& far, cons
   }
 }
 
-TEST(TimeExceeded, ShowsBothNodes) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  expect_route(a.add_pod("a1"), a, b, b.add_pod("b1"));
-}
-
 TEST(TimeExceeded, ShowsBothNodesBesideAStockNode) {
   Lab lab;
   Node& ours = lab.add_node("ours");
@@ -61,52 +53,12 @@ TEST(TimeExceeded, ShowsBothNodesBesideAStockNode) {
   expect_route(on_stock, stock, ours, on_ours);
 }
 
-TEST(FragmentationNeeded, FromTheOutsideReachesThePod) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  const Machine& outside = lab.add_host("outside", Segment::lan1);
-  lab.underlay().ip_batch("link set lan1 mtu 1300\n");
-  lab.wait_ready();
-  const Pod& pod = a.add_pod("a1");
-  const Output big = pod.run("ping -n -c 2 -i 0.05 -W 1 -M do -s 1400 " + outside.address());
-  EXPECT_THAT(big.out + big.err, HasSubstr("1300"));
-  EXPECT_THAT(pod.must("ip route get " + outside.address()), HasSubstr("mtu 1300"));
-
-  const TrafficServer server(outside, 7300);
-  const TrafficResult tcp = traffic(pod, "tcp --up 2000000 --down 2000000 --to " + outside.address() + ":7300");
-  EXPECT_TRUE(tcp.ok) << tcp.line;
-  EXPECT_LE(tcp.mss, 1300U - 40U) << tcp.line;
-}
-
-// A pod whose MTU is set higher than the network's learns from its node what fits.
-TEST(FragmentationNeeded, FromTheNodeReachesThePod) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& pod = a.add_pod("a1");
-  const Pod& remote = b.add_pod("b1");
-  a.must("for link in $(ip -o link show type veth | grep -o 'mr[0-9a-f]*'); do ip link set $link mtu 1500; done");
-  pod.must("ip link set eth0 mtu 1500");
-  const Output big = pod.run("ping -n -c 2 -i 0.05 -W 1 -M do -s 1450 " + remote.address());
-  EXPECT_THAT(big.out + big.err, HasSubstr("1450"));
-  EXPECT_THAT(pod.must("ip route get " + remote.address()), HasSubstr("mtu 1450"));
-
-  pod.must("ip route flush cache");
-  const TrafficServer server(remote, 7300);
-  const TrafficResult refused = traffic(pod, "udp --pmtu do --payload 1472 --count 2 --timeout 300 --to " + remote.address() + ":7300");
-  EXPECT_THAT(refused.line, HasSubstr("Message too long"));
-  EXPECT_GT(a.counters()[MERINO_MTU], 0U);
-  const TrafficResult cut = traffic(pod, "udp --payload 1472 --count 5 --to " + remote.address() + ":7300");
-  EXPECT_TRUE(cut.ok) << "without DF the stack cuts it: " << cut.line;
-}
-
 // A router between the nodes with a smaller MTU cuts the tunnel packets (they carry no DF); the stack puts them together again.
 TEST(Underlay, SmallerMtuBetweenNodes) {
   Lab lab;
   Node& a = lab.add_node("a");
   Node& b = lab.add_node("b", {}, Segment::lan1);
-  StockNode& stock = lab.add_stock_node("stock", Segment::lan1);
+  StockNode& stock = lab.add_stock_node("stock", {}, Segment::lan1);
   lab.underlay().ip_batch("link set lan1 mtu 1300\n");
   for (const Machine* machine : {static_cast<const Machine*>(&b), static_cast<const Machine*>(&stock)}) {
     machine->must("ip route replace default via 192.168.89.1 dev eth0 mtu lock 1300");

@@ -1,29 +1,73 @@
-// The harness itself, and what the other tests take for granted: two nodes of stock kernel parts reach each other.
+// The harness itself, and what the other tests take for granted: nodes of stock kernel parts reach each other.
 #include "lab/lab.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lab/matrix.h"
 #include "lab/traffic.h"
 
 namespace merino::lab {
 namespace {
 
-TEST(Harness, StockNodesReachEachOther) {
-  Lab lab;
-  StockNode& a = lab.add_stock_node("a");
-  StockNode& b = lab.add_stock_node("b");
-  lab.wait_ready();
-  Pod& on_a = a.add_pod("a1");
-  Pod& on_b = b.add_pod("b1");
-  EXPECT_EQ(on_a.address(), "10.244.200.2");
+using testing::HasSubstr;
 
-  const TrafficServer server(on_b, 7000);
-  EXPECT_TRUE(ping(on_a, "-c 2 -i 0.01 " + on_b.address()).all());
-  const TrafficResult tcp = traffic(on_a, "tcp --to " + on_b.address() + ":7000 --up 5000000 --down 5000000");
-  EXPECT_TRUE(tcp.ok) << tcp.line;
-  EXPECT_EQ(tcp.seen_as, on_a.address());
-  const TrafficResult udp = traffic(on_a, "udp --to " + on_b.address() + ":7000 --payload 5000 --count 10");
-  EXPECT_TRUE(udp.ok) << udp.line;
+class StockNodes : public testing::TestWithParam<PodNetwork> {};
+INSTANTIATE_TEST_SUITE_P(Network, StockNodes,
+                         testing::Values(PodNetwork{Backend::vxlan, Families::ipv4}, PodNetwork{Backend::vxlan, Families::ipv6},
+                                         PodNetwork{Backend::vxlan, Families::dual}, PodNetwork{Backend::direct_routing, Families::dual},
+                                         PodNetwork{Backend::host_gw, Families::dual}, PodNetwork{Backend::udp, Families::ipv4}),
+                         [](const auto& value) { return to_string(value.param); });
+
+TEST_P(StockNodes, ReachEachOther) {
+  Lab lab;
+  StockNode& a = lab.add_stock_node("a", {GetParam()});
+  StockNode& b = lab.add_stock_node("b", {GetParam()});
+  StockNode& far = lab.add_stock_node("far", {GetParam()}, Segment::lan1);
+  lab.wait_ready();
+  const Pod& on_a = a.add_pod("a1");
+  const Pod& on_b = b.add_pod("b1");
+  const Pod& on_far = far.add_pod("far1");
+  for (const Family family : each(GetParam().families)) {
+    EXPECT_EQ(on_a.address(family), family == Family::v4 ? "10.244.200.2" : "fd10:244:0:c8::2");
+    expect_matrix(on_a, on_b, on_b.address(family), {learn_path_mtu(on_a, on_b.address(family), a.mtu()), 1'000'000});
+    if (GetParam().backend == Backend::host_gw) continue;  // not without a tunnel
+    expect_matrix(on_far, on_a, on_a.address(family), {learn_path_mtu(on_far, on_a.address(family), a.mtu()), 1'000'000});
+    const TrafficServer server(on_far, 7000);
+    EXPECT_EQ(traffic(on_a, "tcp --to " + endpoint(on_far.address(family), 7000)).seen_as, on_a.address(family));
+  }
+}
+
+// The way is what the backend says, and not another that happens to work.
+TEST(StockNodesWay, IsThatOfTheBackend) {
+  Lab lab;
+  StockNode& near = lab.add_stock_node("near", {{Backend::direct_routing, Families::dual}});
+  StockNode& a = lab.add_stock_node("a", {{Backend::direct_routing, Families::dual}});
+  StockNode& far = lab.add_stock_node("far", {{Backend::direct_routing, Families::dual}}, Segment::lan1);
+  lab.wait_ready();
+  for (const Family family : {Family::v4, Family::v6}) {
+    EXPECT_THAT(a.must("ip route get " + near.add_pod(std::string("near") + to_string(family)).address(family)), HasSubstr("dev eth0"));
+    EXPECT_THAT(a.must("ip route get " + far.add_pod(std::string("far") + to_string(family)).address(family)), HasSubstr("dev flannel"));
+  }
+  EXPECT_THAT(a.read("/run/flannel/subnet.env"), HasSubstr("FLANNEL_IPV6_NETWORK=fd10:244::/48\nFLANNEL_IPV6_SUBNET=fd10:244:0:c9::1/64\n"));
+  EXPECT_THAT(a.read(lab.lease_dir() + "/subnets/10.244.201.0-24&fd10:244:0:c9::-64"),
+              HasSubstr(R"({"PublicIP":"192.168.88.12","PublicIPv6":"fd00:88::12","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":")"));
+}
+
+TEST(StockUdp, TakesFromTheTtlAtBothEndsAndRefusesWhatHasNoRoute) {
+  Lab lab;
+  StockNode& a = lab.add_stock_node("a", {{Backend::udp}});
+  StockNode& b = lab.add_stock_node("b", {{Backend::udp}});
+  lab.wait_ready();
+  const Pod& on_a = a.add_pod("a1");
+  const Pod& on_b = b.add_pod("b1");
+  // Node, proxy, proxy, node: four hops to the pod, and nobody says so of the two proxies.
+  EXPECT_TRUE(ping(on_a, "-c 1 -t 5 " + on_b.address()).all());
+  EXPECT_FALSE(ping(on_a, "-c 1 -W 0.3 -t 4 " + on_b.address()).all());
+  const auto refused = [&] { return std::stoi(a.read("/sys/class/net/flannel0/statistics/rx_packets")); };
+  const int before = refused();
+  ping(on_a, "-c 1 -W 0.1 10.244.77.1");
+  EXPECT_TRUE(eventually([&] { return refused() == before + 1; })) << "the kernel takes no answer that claims its own address";
 }
 
 TEST(Harness, MachinesAreApart) {
@@ -36,7 +80,7 @@ TEST(Harness, MachinesAreApart) {
   EXPECT_FALSE(b.run("cat /etc/kube-flannel/net-conf.json").ok());
   EXPECT_FALSE(b.run("cat /run/flannel/subnet.env").ok());
   EXPECT_FALSE(lab.underlay().run("cat /etc/kube-flannel/net-conf.json").ok());
-  EXPECT_TRUE(ping(a, "-c 1 " + b.address()).all()) << "the two segments are routed";
+  for (const Family family : {Family::v4, Family::v6}) EXPECT_TRUE(ping(a, "-c 1 " + b.address(family)).all()) << "routed segments";
 }
 
 TEST(Harness, TrafficSeesWhatIsWrong) {
@@ -48,6 +92,7 @@ TEST(Harness, TrafficSeesWhatIsWrong) {
   EXPECT_TRUE(traffic(a, "tcp --to " + b.address() + ":7000").ok);
   EXPECT_TRUE(traffic(a, "udp --to " + b.address() + ":7000 --payload 1 --count 3").ok);
   EXPECT_TRUE(traffic(a, "udp --to " + b.address() + ":7000 --payload 1400 --count 40 --gso 40").ok);
+  EXPECT_TRUE(traffic(a, "udp --to " + endpoint(b.address(Family::v6), 7000) + " --payload 1400 --count 40 --gso 40").ok);
   b.must("iptables -A INPUT -p udp -m statistic --mode nth --every 2 --packet 0 -j DROP");
   const TrafficResult lossy = traffic(a, "udp --to " + b.address() + ":7000 --payload 100 --count 4 --timeout 50");
   EXPECT_FALSE(lossy.ok);

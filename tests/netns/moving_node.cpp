@@ -39,15 +39,14 @@ void LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost) {
   EXPECT_TRUE(tcp.ok) << tcp.line;
 }
 
-Moving::Moving(FlannelRules rules)
-    : node_(lab_.add_node("a", {.agent = AgentStart::later})),
-      peer_(lab_.add_node("b")),
-      stock_(lab_.add_stock_node("stock")),
-      flanneld_(node_, kSubnet, 1500, rules) {
+Moving::Moving(const FlannelOptions& options)
+    : node_(lab_.add_node("a", {.net_conf = net_conf(options.network), .agent = AgentStart::later})),
+      peer_(lab_.add_node("b", {.net_conf = net_conf(options.network)})),
+      stock_(lab_.add_stock_node("stock", {.network = options.network})),
+      flanneld_(node_, kNumber, 1500, options) {
   flanneld_.announce(lab_.lease_dir());
   lab_.wait_ready();
   start_flanneld();
-  stock_.add_peer(flanneld_.as_peer());
   install_flannel_plugin();
 }
 
@@ -56,8 +55,7 @@ void Moving::install_merino_plugin() const { install(node_, MERINO_PLUGIN); }
 
 void Moving::start_flanneld() {
   flanneld_.start();
-  flanneld_.add_peer(stock_.as_peer());
-  flanneld_.add_peer({peer_.subnet(), peer_.address(), peer_.vtep_mac()});
+  flanneld_.follow_leases(lab_.lease_dir());
 }
 
 void Moving::start_merinod() {

@@ -28,9 +28,9 @@ class LiveTraffic {
 
 class Moving : public testing::Test {
  protected:
-  static constexpr const char* kSubnet = "10.244.50.0";
+  static constexpr int kNumber = 50;  // 10.244.50.0/24
 
-  explicit Moving(FlannelRules rules = FlannelRules::iptables_nft);
+  explicit Moving(const FlannelOptions& options = {});
 
   // The file that the runtime calls for type "flannel" on the node that moves.
   void install_flannel_plugin() const;

@@ -10,22 +10,28 @@
 namespace merino::lab {
 namespace {
 
-// VXLAN from pod to pod, addresses 172.30.0.1 and 172.30.0.2.
-void make_tunnel(const Pod& one, const Pod& two, int port) {
-  const auto end = [port](const Pod& local, const Pod& remote, int number) {
+constexpr int kVxlanOverIpv4 = 50;  // bytes of headers
+constexpr int kVxlanOverIpv6 = 70;
+
+// VXLAN from pod to pod over the family, addresses 172.30.0.1 and 172.30.0.2; its MTU.
+int make_tunnel(const Pod& one, const Pod& two, int port, int pod_mtu, Family family = Family::v4) {
+  const int mtu = pod_mtu - (family == Family::v4 ? kVxlanOverIpv4 : kVxlanOverIpv6);
+  const auto end = [&](const Pod& local, const Pod& remote, int number) {
     local.ip_batch(
-        fmt::format("link add vx0 mtu 1400 type vxlan id 77 local {} remote {} dstport {} dev eth0\n"
+        fmt::format("link add vx0 mtu {} type vxlan id 77 local {} remote {} dstport {} dev eth0\n"
                     "addr add 172.30.0.{}/24 dev vx0\nlink set vx0 up\n",
-                    local.address(), remote.address(), port, number));
+                    mtu, local.address(family), remote.address(family), port, number));
   };
   end(one, two, 1);
   end(two, one, 2);
+  return mtu;
 }
 
 struct TunnelCase {
   const char* name;
   int port;
   const char* offloads;
+  PodNetwork network{};
 };
 
 void PrintTo(const TunnelCase& parameter, std::ostream* out) { *out << parameter.name; }
@@ -34,21 +40,31 @@ class TunnelInPod : public testing::TestWithParam<TunnelCase> {};
 // 8472 is the port of the pod network itself: between pods it is a port like any other.
 INSTANTIATE_TEST_SUITE_P(Port, TunnelInPod,
                          testing::Values(TunnelCase{"Standard", 4789, ""}, TunnelCase{"Same", 8472, ""},
-                                         TunnelCase{"NoSegmentation", 4789, "tso off gso off gro on"}),
+                                         TunnelCase{"NoSegmentation", 4789, "tso off gso off gro on"},
+                                         TunnelCase{"HostGw", 4789, "", {Backend::host_gw, Families::ipv4}}),
                          [](const auto& value) { return value.param.name; });
 
-TEST_P(TunnelInPod, AcrossNodes) {
+TEST_P(TunnelInPod, ReachesMerinoAndStockNodes) {
+  const PodNetwork network = GetParam().network;
+  const Family family = each(network.families).back();
   Lab lab({1500, GetParam().offloads});
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
+  Node& a = lab.add_node("a", {.net_conf = net_conf(network)});
+  Node& b = lab.add_node("b", {.net_conf = net_conf(network)});
+  StockNode& stock = lab.add_stock_node("stock", {network});
   lab.wait_ready();
   const Pod& on_a = a.add_pod("a1");
   const Pod& on_b = b.add_pod("b1");
-  make_tunnel(on_a, on_b, GetParam().port);
-  const MatrixOptions options{1400, 10'000'000};
-  expect_matrix(on_a, on_b, "172.30.0.2", options);
-  expect_matrix(on_b, on_a, "172.30.0.1", options);
-  EXPECT_EQ(a.counters().dropped() + b.counters().dropped(), 0U);
+  const Pod& other = a.add_pod("a2");
+  const Pod& on_stock = stock.add_pod("stock1");
+  {
+    const MatrixOptions options{make_tunnel(on_a, on_b, GetParam().port, a.mtu(), family), 5'000'000};
+    expect_matrix(on_a, on_b, "172.30.0.2", options);
+    expect_matrix(on_b, on_a, "172.30.0.1", options);
+  }
+  const MatrixOptions options{make_tunnel(other, on_stock, GetParam().port, a.mtu(), family), 5'000'000};
+  expect_matrix(other, on_stock, "172.30.0.2", options);
+  expect_matrix(on_stock, other, "172.30.0.1", options);
+  EXPECT_EQ(a.counters().dropped() + b.counters().dropped(), 0U) << a.counters().to_string() << b.counters().to_string();
 }
 
 TEST(TunnelInPodOnOneNode, ReachesThePodBesideIt) {
@@ -57,23 +73,8 @@ TEST(TunnelInPodOnOneNode, ReachesThePodBesideIt) {
   lab.wait_ready();
   const Pod& one = a.add_pod("a1");
   const Pod& two = a.add_pod("a2");
-  make_tunnel(one, two, 4789);
-  const MatrixOptions options{1400, 10'000'000};
-  expect_matrix(one, two, "172.30.0.2", options);
+  expect_matrix(one, two, "172.30.0.2", {make_tunnel(one, two, 4789, a.mtu()), 10'000'000});
   EXPECT_EQ(a.counters().dropped(), 0U) << a.counters().to_string();
-}
-
-TEST_P(TunnelInPod, ToAPodOfAStockNode) {
-  Lab lab({1500, GetParam().offloads});
-  Node& ours = lab.add_node("ours");
-  StockNode& stock = lab.add_stock_node("stock");
-  lab.wait_ready();
-  const Pod& on_ours = ours.add_pod("ours1");
-  const Pod& on_stock = stock.add_pod("stock1");
-  make_tunnel(on_ours, on_stock, GetParam().port);
-  const MatrixOptions options{1400, 10'000'000};
-  expect_matrix(on_ours, on_stock, "172.30.0.2", options);
-  expect_matrix(on_stock, on_ours, "172.30.0.1", options);
 }
 
 // A container inside the pod: a network namespace behind a bridge, masqueraded, port 7100 published.

@@ -47,6 +47,15 @@ TEST_F(Links, ByNameAndByIndexAreTheSameLink) {
   EXPECT_EQ(same->name, "d0");
 }
 
+TEST_F(Links, NameOfAnIndex) {
+  run_ip("link add d0 type bridge");
+  EXPECT_EQ(link_name(index_of("d0")), "d0");
+  run_ip("link set d0 name d1");
+  EXPECT_EQ(link_name(index_of("d1")), "d1");
+  EXPECT_FALSE(link_name(0));
+  EXPECT_FALSE(link_name(4711));
+}
+
 TEST_F(Links, MissingLinkIsNothingAndNoError) {
   EXPECT_FALSE(must(netlink().link_by_name("none")));
   EXPECT_FALSE(must(netlink().link_by_name("")));

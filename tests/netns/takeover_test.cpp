@@ -149,7 +149,7 @@ TEST_F(Takeover, AFlannelBesideIsNamedAndLeftAlone) {
 
 class TakeoverOfLegacyRules : public Moving {
  protected:
-  TakeoverOfLegacyRules() : Moving(FlannelRules::iptables_legacy) {}
+  TakeoverOfLegacyRules() : Moving({.rules = FlannelRules::iptables_legacy}) {}
 };
 TEST_F(TakeoverOfLegacyRules, NothingOfThemIsLeft) {
   ASSERT_THAT(node_.must("iptables-legacy-save"), HasSubstr("-j FLANNEL-POSTRTG"));
@@ -159,7 +159,7 @@ TEST_F(TakeoverOfLegacyRules, NothingOfThemIsLeft) {
 
 class TakeoverOfNftables : public Moving {
  protected:
-  TakeoverOfNftables() : Moving(FlannelRules::nftables) {}
+  TakeoverOfNftables() : Moving({.rules = FlannelRules::nftables}) {}
 };
 TEST_F(TakeoverOfNftables, NothingOfThemIsLeft) {
   ASSERT_THAT(node_.must("nft list tables"), HasSubstr("flannel-ipv4"));

@@ -54,6 +54,7 @@ class ApiServer {
     if (!server_->is_valid()) throw std::runtime_error("the test's certificate is not usable");
     server_->set_keep_alive_timeout(1);
     add_routes();
+    add_event_routes();
     if (port == 0) {
       port_ = server_->bind_to_any_port("127.0.0.1");
     } else if (!server_->bind_to_port("127.0.0.1", port)) {
@@ -128,6 +129,16 @@ class ApiServer {
   std::vector<std::string> patches() {
     const std::lock_guard lock(mutex_);
     return std::exchange(patches_, {});
+  }
+
+  // By name.
+  [[nodiscard]] std::map<std::string, nlohmann::json> events() const {
+    const std::lock_guard lock(mutex_);
+    return node_events_;
+  }
+  void forget_events() {
+    const std::lock_guard lock(mutex_);
+    node_events_.clear();
   }
 
   // Under set().
@@ -226,6 +237,28 @@ class ApiServer {
     });
   }
 
+  void add_event_routes() {
+    server_->Post("/api/v1/namespaces/default/events", [this](const Request& request, Response& response) {
+      const std::lock_guard lock(mutex_);
+      if (refuse(request, response)) return;
+      const auto event = nlohmann::json::parse(request.body);
+      const std::string name = event.at("metadata").at("name");
+      if (node_events_.contains(name)) return answer(response, 409, "AlreadyExists");
+      node_events_[name] = event;
+      response.status = 201;
+      response.set_content(request.body, "application/json");
+    });
+    server_->Patch(R"(/api/v1/namespaces/default/events/([^/]+))", [this](const Request& request, Response& response) {
+      const std::lock_guard lock(mutex_);
+      if (refuse(request, response)) return;
+      if (request.get_header_value("Content-Type") != "application/merge-patch+json") return answer(response, 415, "MediaType");
+      const auto found = node_events_.find(request.matches[1]);
+      if (found == node_events_.end()) return answer(response, 404, "NotFound");
+      found->second.merge_patch(nlohmann::json::parse(request.body));
+      response.set_content(found->second.dump(), "application/json");
+    });
+  }
+
   static void merge(nlohmann::json& node, nlohmann::json patch) {
     if (patch.contains("status")) {
       for (auto& condition : patch["status"]["conditions"]) {
@@ -302,6 +335,7 @@ class ApiServer {
 
   mutable std::mutex mutex_;
   std::map<std::string, nlohmann::json> nodes_;
+  std::map<std::string, nlohmann::json> node_events_;
   std::deque<std::pair<uint64_t, std::string>> events_;
   uint64_t version_ = 100;
   uint64_t compacted_ = 0;

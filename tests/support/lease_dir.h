@@ -25,11 +25,35 @@ inline NetConf net_conf(const std::string& network, const std::string& more = ""
 }
 
 inline LeaseAttributes attributes(const std::string& public_ip, const std::string& mac = "f2:91:b4:a4:d8:06") {
-  return {.public_ip = ip(public_ip), .public_ip_v6 = {}, .backend_type = "vxlan", .vxlan = VxlanLease{1, MacAddress::parse(mac).value()}};
+  return {.public_ip = ip(public_ip), .backend_type = "vxlan", .vxlan = {VxlanLease{1, MacAddress::parse(mac).value()}, {}}};
+}
+
+inline constexpr const char* kMacV6 = "46:65:8d:36:f7:4e";
+
+// Of a node with both families, or, without a `v4`, with IPv6 alone.
+inline LeaseAttributes attributes_of(const std::string& v4, const std::string& v6) {
+  LeaseAttributes out;
+  if (!v4.empty()) out = attributes(v4);
+  out.backend_type = "vxlan";
+  out.public_ip.v6 = ip(v6);
+  out.vxlan.v6 = VxlanLease{1, MacAddress::parse(kMacV6).value()};
+  return out;
+}
+
+// "10.244.1.0/24", "fd10:244:0:1::/64", or both with a comma between.
+inline Subnets subnets_of(const std::string& text) {
+  const size_t comma = text.find(',');
+  Subnets out = prefix(text.substr(0, comma));
+  if (comma != std::string::npos) out.v6 = prefix(text.substr(comma + 1));
+  return out;
+}
+
+inline NetConf dual_conf(const std::string& more = "") {
+  return net_conf("10.244.0.0/16", R"(, "EnableIPv6": true, "IPv6Network": "fd10:244::/48")" + more);
 }
 
 inline LeaseRequest request(const std::string& public_ip, const std::string& previous = "") {
-  return {.attributes = attributes(public_ip), .previous_subnet = previous.empty() ? std::nullopt : std::optional(prefix(previous))};
+  return {.attributes = attributes(public_ip), .previous = previous.empty() ? Subnets{} : prefix(previous)};
 }
 
 // A store that looks at its directory every ten milliseconds instead of every five seconds.
@@ -92,7 +116,7 @@ inline std::vector<std::string> listed(LeaseStore& store) {
   auto set = store.list();
   if (!set) throw std::runtime_error(set.error().message());
   std::vector<std::string> out;
-  for (const Lease& lease : set->leases) out.push_back(lease.subnet.to_string() + " " + lease.attributes.public_ip.to_string());
+  for (const Lease& lease : set->leases) out.push_back(to_string(lease.subnet) + " " + to_string(lease.attributes.public_ip));
   return out;
 }
 

@@ -84,18 +84,18 @@ class ProvePod : public testing::Test {
     site_.pod_side.addresses = {*Prefix::parse("10.244.98.2/24"), *Prefix::parse("fe80::1/64")};
   }
   std::string refusal() const {
-    const auto pod = prove_pod(site_, cached_, subnet_, holders_);
+    const auto pod = prove_pod(site_, cached_, subnets_, holders_);
     return pod ? "" : pod.error().message();
   }
 
   AdoptionSite site_;
   CachedResult cached_ = *parse_cached_result(kCached);
-  Prefix subnet_ = *Prefix::parse("10.244.98.0/24");
+  PerFamily<Prefix> subnets_ = *Prefix::parse("10.244.98.0/24");
   std::vector<std::string> holders_ = {"c1"};
 };
 
 TEST_F(ProvePod, OfABridge) {
-  const auto pod = prove_pod(site_, cached_, subnet_, holders_);
+  const auto pod = prove_pod(site_, cached_, subnets_, holders_);
   ASSERT_TRUE(pod) << pod.error().message();
   EXPECT_EQ(pod->host_ifindex, 7U);
   EXPECT_EQ(pod->host_ifname, "veth1");
@@ -107,7 +107,7 @@ TEST_F(ProvePod, OfABridge) {
 
 TEST_F(ProvePod, WithoutABridge) {
   site_.bridge.reset();
-  EXPECT_EQ(prove_pod(site_, cached_, subnet_, holders_)->host_mac.to_string(), "02:00:00:00:00:02");
+  EXPECT_EQ(prove_pod(site_, cached_, subnets_, holders_)->host_mac.to_string(), "02:00:00:00:00:02");
 }
 
 TEST_F(ProvePod, NotIfTheKernelDisagrees) {
@@ -130,8 +130,43 @@ TEST_F(ProvePod, NotIfTheAddressIsAnothers) {
 }
 
 TEST_F(ProvePod, NotOutsideOfTheSubnet) {
-  subnet_ = *Prefix::parse("10.244.99.0/24");
+  subnets_ = *Prefix::parse("10.244.99.0/24");
   EXPECT_THAT(refusal(), HasSubstr("not in this node's subnet"));
+}
+
+class ProveDualStackPod : public ProvePod {
+ protected:
+  ProveDualStackPod() {
+    subnets_.v6 = *Prefix::parse("fd10:244:0:62::/64");
+    cached_.addresses.push_back(*Prefix::parse("fd10:244:0:62::2/64"));
+    site_.pod_side.addresses.push_back(*Prefix::parse("fd10:244:0:62::2/64"));
+    holders_ = {"c1", "c1"};
+  }
+};
+
+TEST_F(ProveDualStackPod, HasBothAddresses) {
+  const auto pod = prove_pod(site_, cached_, subnets_, holders_);
+  ASSERT_TRUE(pod) << pod.error().message();
+  EXPECT_EQ(pod->addresses, cached_.addresses);
+}
+
+// The program on its port would drop what it sends from the other one.
+TEST_F(ProveDualStackPod, NotByOneAddress) {
+  holders_ = {"c1", "c2"};
+  EXPECT_THAT(refusal(), HasSubstr("host-local does not say that fd10:244:0:62::2"));
+  holders_ = {"c1", "c1"};
+  site_.pod_side.addresses.pop_back();
+  EXPECT_THAT(refusal(), HasSubstr("does not have fd10:244:0:62::2"));
+}
+
+TEST_F(ProveDualStackPod, NotOutsideOfTheSubnet) {
+  subnets_.v6 = *Prefix::parse("fd10:244:0:63::/64");
+  EXPECT_THAT(refusal(), HasSubstr("fd10:244:0:62::2 is not in this node's subnet"));
+}
+
+TEST_F(ProveDualStackPod, InANetworkOfOneFamily) {
+  subnets_.v6.reset();
+  EXPECT_EQ(prove_pod(site_, cached_, subnets_, holders_)->addresses.size(), 2U) << "it may send from both";
 }
 
 TEST_F(ProvePod, NotIfItsBandwidthIsShaped) {

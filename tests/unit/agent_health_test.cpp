@@ -22,7 +22,7 @@ TEST(HealthBoard, RunningAsLongAsTheAgentMakesProgress) {
   board.beat(now);
   EXPECT_EQ(board.healthz(now + std::chrono::seconds(120)).code, 200);
   EXPECT_EQ(board.healthz(now).body, "merinod is running");
-  const HealthAnswer stuck = board.healthz(now + std::chrono::seconds(121));
+  const HttpAnswer stuck = board.healthz(now + std::chrono::seconds(121));
   EXPECT_EQ(stuck.code, 503);
   EXPECT_THAT(stuck.body, HasSubstr("no progress for 121 s"));
 }
@@ -73,7 +73,7 @@ std::string get(uint16_t port, const std::string& path) {
 TEST(HealthServer, Answers) {
   HealthBoard board;
   const uint16_t port = free_port();
-  const auto server = HealthServer::start("127.0.0.1", port, board);
+  const auto server = start_health_server("127.0.0.1", port, board);
   ASSERT_TRUE(server) << server.error().message();
   EXPECT_THAT(get(port, "/healthz"), testing::AllOf(HasSubstr("HTTP/1.1 200"), HasSubstr("merinod is running"), HasSubstr("text/plain")));
   EXPECT_THAT(get(port, "/readyz"), testing::AllOf(HasSubstr("HTTP/1.1 503"), HasSubstr("merinod is not ready yet")));
@@ -81,7 +81,7 @@ TEST(HealthServer, Answers) {
   EXPECT_THAT(get(port, "/readyz"), HasSubstr("merinod is ready"));
   EXPECT_THAT(get(port, "/other"), HasSubstr("HTTP/1.1 404"));
 
-  const auto second = HealthServer::start("127.0.0.1", port, board);
+  const auto second = start_health_server("127.0.0.1", port, board);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind, ErrorKind::exists);
   EXPECT_THAT(second.error().message(), HasSubstr("127.0.0.1:" + std::to_string(port)));
@@ -90,7 +90,7 @@ TEST(HealthServer, Answers) {
 TEST(HealthServer, SilentClientsDoNotHoldItForEver) {
   HealthBoard board;
   const uint16_t port = free_port();
-  const auto server = HealthServer::start("127.0.0.1", port, board);
+  const auto server = start_health_server("127.0.0.1", port, board);
   ASSERT_TRUE(server) << server.error().message();
   std::vector<Fd> silent;
   for (int i = 0; i < 8; i++) silent.push_back(connect_to(port));

@@ -37,9 +37,9 @@ class FakeStore : public LeaseStore {
 class LeaseStep : public testing::Test {
  protected:
   LeaseStep() : netlink_(Netlink::open().value()) {
-    node_.conf.network = prefix("10.244.0.0/16");
+    node_.conf.pools.v4 = SubnetPool{.network = prefix("10.244.0.0/16"), .subnet_len = 24, .subnet_min = {}, .subnet_max = {}};
     node_.uplink = {2, "eth0", 1500, ip("192.168.88.12"), ip("192.168.88.12")};
-    node_.vtep_mac = *MacAddress::parse("46:65:8d:36:f7:4e");
+    node_.vtep_mac.v4 = *MacAddress::parse("46:65:8d:36:f7:4e");
     node_.lease = {prefix("10.244.98.0/24"), lease_attributes(node_), in(std::chrono::hours(24))};
     store_.listing->leases = {node_.lease};
   }
@@ -96,10 +96,10 @@ TEST_F(LeaseStep, WhatTheNodeSaysOfItselfIsKeptTrue) {
   ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(1));
 
-  store_.listing->leases[0].attributes.vxlan->vtep_mac = *MacAddress::parse("02:00:00:00:00:01");
+  store_.listing->leases[0].attributes.vxlan.v4->vtep_mac = *MacAddress::parse("02:00:00:00:00:01");
   ASSERT_TRUE(keep_lease(site_));
   ASSERT_THAT(store_.renewed, SizeIs(2)) << "somebody else's edit is put right";
-  EXPECT_EQ(store_.renewed[1].attributes.vxlan->vtep_mac, node_.vtep_mac);
+  EXPECT_EQ(store_.renewed[1].attributes.vxlan.v4->vtep_mac, node_.vtep_mac.v4);
 }
 
 TEST_F(LeaseStep, AnotherNodesClaimIsAnError) {

@@ -21,16 +21,18 @@ Lease make_lease(const std::string& subnet, const std::string& address, uint32_t
   lease.subnet = prefix(subnet);
   lease.attributes.public_ip = ip(address);
   lease.attributes.backend_type = "vxlan";
-  lease.attributes.vxlan = VxlanLease{vni, mac("02:00:00:00:00:07")};
+  lease.attributes.vxlan.v4 = VxlanLease{vni, mac("02:00:00:00:00:07")};
   lease.expires = std::chrono::system_clock::time_point(std::chrono::seconds(1790000000));
   return lease;
 }
 
+SubnetPool pool(const std::string& network) { return {.network = prefix(network), .subnet_len = 0, .subnet_min = {}, .subnet_max = {}}; }
+
 Node example() {
   Node node;
-  node.conf.network = prefix("10.244.0.0/16");
+  node.conf.pools.v4 = pool("10.244.0.0/16");
   node.uplink = {2, "eth0", 1500, ip("192.168.88.12"), ip("203.0.113.12")};
-  node.vtep_mac = mac("46:65:8d:36:f7:4e");
+  node.vtep_mac.v4 = mac("46:65:8d:36:f7:4e");
   node.lease = make_lease("10.244.98.0/24", "203.0.113.12");
   node.device_index = 7;
   node.conntrack = true;
@@ -40,15 +42,16 @@ Node example() {
 TEST(Node, ProgramsConfiguration) {
   Node node = example();
   const merino_config config = programs_config(node);
-  EXPECT_EQ(from_abi(config.underlay_v4), ip("192.168.88.12")) << "the interface's address: behind NAT the packets arrive there";
-  EXPECT_EQ(from_abi(config.network_v4), ip("10.244.0.0"));
-  EXPECT_EQ(config.network_v4_len, 112U);
+  EXPECT_EQ(from_abi(config.v4.underlay), ip("192.168.88.12")) << "the interface's address: behind NAT the packets arrive there";
+  EXPECT_EQ(from_abi(config.v4.network), ip("10.244.0.0"));
+  EXPECT_EQ(config.v4.network_len, 112U);
   EXPECT_EQ(config.uplink_ifindex, 2U);
   EXPECT_EQ(config.device_ifindex, 7U);
   EXPECT_EQ(config.vni, 1U);
   EXPECT_EQ(config.pod_mtu, 1450U);
   EXPECT_EQ(config.tunnel_port, htons(8472));
-  EXPECT_EQ(from_abi(config.vtep_mac), node.vtep_mac);
+  EXPECT_EQ(from_abi(config.v4.vtep_mac), node.vtep_mac.v4);
+  EXPECT_EQ(config.v6.network_len, 0U);
   EXPECT_EQ(config.fast_path, 1);
 }
 
@@ -93,7 +96,7 @@ TEST(Node, LeasesThatCannotBePeersAreNamed) {
   Node node = example();
   Lease other_backend = make_lease("10.244.4.0/24", "192.168.88.14");
   other_backend.attributes.backend_type = "host-gw";
-  other_backend.attributes.vxlan.reset();
+  other_backend.attributes.vxlan = {};
   node.leases.leases = {node.lease,
                         other_backend,
                         make_lease("10.244.5.0/24", "192.168.88.15", 2),
@@ -115,7 +118,7 @@ TEST(Node, LeasesThatCannotBePeersAreNamed) {
 Lease host_gw_lease(const std::string& subnet, const std::string& address) {
   Lease lease = make_lease(subnet, address);
   lease.attributes.backend_type = "host-gw";
-  lease.attributes.vxlan.reset();
+  lease.attributes.vxlan = {};
   return lease;
 }
 
@@ -187,6 +190,117 @@ TEST(DirectRouting, TheTunnelIsForThoseElsewhere) {
   EXPECT_EQ(tunnel_mtu(node), 1450) << "one MTU for all pods";
   EXPECT_EQ(programs_config(node).direct, 1);
   EXPECT_EQ(programs_config(node).tunnel_port, htons(8472));
+}
+
+// With both families, and another VTEP MAC for the second.
+Node dual_example() {
+  Node node = example();
+  node.conf.pools.v6 = pool("fd10:244::/48");
+  node.uplink.address.v6 = node.uplink.public_ip.v6 = ip("fd00:88::12");
+  node.vtep_mac.v6 = mac("46:65:8d:36:f7:66");
+  node.lease.subnet.v6 = prefix("fd10:244:0:62::/64");
+  node.lease.attributes = lease_attributes(node);
+  return node;
+}
+
+Lease make_dual_lease(const std::string& subnet, const std::string& address, const std::string& subnet_v6, const std::string& address_v6) {
+  Lease lease = make_lease(subnet, address);
+  lease.subnet.v6 = prefix(subnet_v6);
+  lease.attributes.public_ip.v6 = ip(address_v6);
+  lease.attributes.vxlan.v6 = VxlanLease{1, mac("02:00:00:00:00:08")};
+  return lease;
+}
+
+TEST(DualStack, ProgramsConfiguration) {
+  const Node node = dual_example();
+  const merino_config config = programs_config(node);
+  EXPECT_EQ(from_abi(config.v4.underlay), ip("192.168.88.12"));
+  EXPECT_EQ(from_abi(config.v6.underlay), ip("fd00:88::12"));
+  EXPECT_EQ(from_abi(config.v6.network), ip("fd10:244::"));
+  EXPECT_EQ(config.v6.network_len, 48U);
+  EXPECT_EQ(from_abi(config.v4.vtep_mac), mac("46:65:8d:36:f7:4e"));
+  EXPECT_EQ(from_abi(config.v6.vtep_mac), mac("46:65:8d:36:f7:66"));
+  EXPECT_EQ(config.pod_mtu, 1430U) << "room for the larger of the two outer headers";
+}
+
+TEST(DualStack, MtuByTheLargerOuterHeader) {
+  Node node = dual_example();
+  EXPECT_EQ(tunnel_mtu(node), 1430);
+  node.conf.pools.v4.reset();
+  EXPECT_EQ(tunnel_mtu(node), 1430);
+  node.conf.backend = BackendType::host_gw;
+  EXPECT_EQ(tunnel_mtu(node), 1500);
+}
+
+TEST(DualStack, SubnetEnvAsFlannelWritesIt) {
+  EXPECT_EQ(format_subnet_env(make_subnet_env(dual_example())),
+            "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_IPV6_NETWORK=fd10:244::/48\n"
+            "FLANNEL_IPV6_SUBNET=fd10:244:0:62::1/64\nFLANNEL_MTU=1430\nFLANNEL_IPMASQ=false\n");
+}
+
+TEST(DualStack, TheLeaseSaysBothMacs) {
+  EXPECT_EQ(format_lease_attributes(lease_attributes(dual_example())),
+            R"({"PublicIP":"203.0.113.12","PublicIPv6":"fd00:88::12","BackendType":"vxlan",)"
+            R"("BackendData":{"VNI":1,"VtepMAC":"46:65:8d:36:f7:4e"},"BackendV6Data":{"VNI":1,"VtepMAC":"46:65:8d:36:f7:66"}})");
+}
+
+TEST(DualStack, APeerOfEachFamily) {
+  Node node = dual_example();
+  node.leases.leases = {node.lease, make_dual_lease("10.244.3.0/24", "192.168.88.13", "fd10:244:0:3::/64", "fd00:88::13")};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers,
+              ElementsAre(Peer{prefix("10.244.3.0/24"), ip("192.168.88.13"), mac("02:00:00:00:00:07"), PeerKind::vxlan},
+                          Peer{prefix("fd10:244:0:3::/64"), ip("fd00:88::13"), mac("02:00:00:00:00:08"), PeerKind::vxlan}));
+  EXPECT_THAT(selection.ignored, IsEmpty());
+  Node ipv4_only = example();
+  ipv4_only.leases.leases = node.leases.leases;
+  EXPECT_EQ(select_peers(ipv4_only).peers.size(), 1U) << "what concerns a family that this node has not does no harm";
+}
+
+TEST(DualStack, APeerWithoutIpv6IsReachedByIpv4AndNamed) {
+  Node node = dual_example();
+  node.leases.leases = {node.lease, make_lease("10.244.3.0/24", "192.168.88.13")};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers, ElementsAre(Peer{prefix("10.244.3.0/24"), ip("192.168.88.13"), mac("02:00:00:00:00:07"), PeerKind::vxlan}));
+  ASSERT_EQ(selection.ignored.size(), 1U);
+  EXPECT_EQ(selection.ignored[0].reason, "it has no IPv6 subnet");
+}
+
+TEST(DualStack, HostileHalvesOfALease) {
+  Node node = dual_example();
+  node.leases.leases = {node.lease, make_dual_lease("10.244.3.0/24", "192.168.88.13", "fd10:244:0:62::/64", "fd00:88::13"),
+                        make_dual_lease("10.244.4.0/24", "192.168.88.14", "fd99::/64", "fd00:88::14")};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers, ElementsAre(Peer{prefix("10.244.4.0/24"), ip("192.168.88.14"), mac("02:00:00:00:00:07"), PeerKind::vxlan}));
+  ASSERT_EQ(selection.ignored.size(), 2U);
+  EXPECT_THAT(selection.ignored[0].reason, HasSubstr("overlaps this node's subnet")) << "by its IPv6 half";
+  EXPECT_THAT(selection.ignored[1].reason, HasSubstr("outside the network fd10:244::/48"));
+}
+
+TEST(DualStack, StatusSurvivesItsFile) {
+  const AgentStatus status = make_status(dual_example(), {}, {});
+  const auto parsed = parse_agent_status(format_agent_status(status));
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(*parsed, status);
+}
+
+TEST(Udp, APeerIsReachedByItsAddressAlone) {
+  Node node = example();
+  node.conf.backend = BackendType::udp;
+  node.lease.attributes = lease_attributes(node);
+  EXPECT_EQ(format_lease_attributes(node.lease.attributes), R"({"PublicIP":"203.0.113.12","PublicIPv6":null})");
+  Lease other = make_lease("10.244.3.0/24", "192.168.88.13");
+  other.attributes.backend_type = "";
+  other.attributes.vxlan = {};
+  node.leases.leases = {node.lease, other, make_lease("10.244.4.0/24", "192.168.88.14")};
+  const PeerSelection selection = select_peers(node);
+  EXPECT_THAT(selection.peers, ElementsAre(Peer{prefix("10.244.3.0/24"), ip("192.168.88.13"), MacAddress(), PeerKind::udp}));
+  EXPECT_EQ(selection.ignored.size(), 1U) << "a vxlan node";
+  const merino_config config = programs_config(node);
+  EXPECT_EQ(config.tunnel, MERINO_PEER_UDP);
+  EXPECT_EQ(config.tunnel_port, htons(8285));
+  EXPECT_EQ(config.pod_mtu, 1472U);
+  EXPECT_EQ(make_status(node, {}, {}).port, 8285);
 }
 
 StepState step(const std::string& name, StepCondition condition, const std::string& error) {

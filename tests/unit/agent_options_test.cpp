@@ -87,9 +87,14 @@ TEST(Options, NumbersHaveRanges) {
 }
 
 TEST(Options, AddressesAreChecked) {
-  EXPECT_EQ(options_of({"--public-ip=192.0.2.1"}).public_ip->to_string(), "192.0.2.1");
+  EXPECT_EQ(to_string(options_of({"--public-ip=192.0.2.1"}).public_ip), "192.0.2.1");
   EXPECT_THAT(refusal({"--public-ip=eth0"}), HasSubstr("flag --public-ip: \"eth0\" is not an IPv4 address"));
-  EXPECT_THAT(refusal({"--iface-can-reach=fd00::1"}), HasSubstr("is not an IPv4 address"));
+  EXPECT_THAT(refusal({"--public-ip=fd00::1"}), HasSubstr("\"fd00::1\" is not an IPv4 address"));
+  EXPECT_THAT(refusal({"--public-ipv6=192.0.2.1"}), HasSubstr("flag --public-ipv6: \"192.0.2.1\" is not an IPv6 address"));
+  EXPECT_EQ(to_string(options_of({"--public-ip=192.0.2.1", "--public-ipv6=fd00::1"}).public_ip), "192.0.2.1 and fd00::1");
+  EXPECT_TRUE(options_of({"--public-ip=", "--public-ipv6="}).public_ip.empty());
+  EXPECT_EQ(options_of({"--iface-can-reach=fd00::1"}).iface_can_reach->to_string(), "fd00::1");
+  EXPECT_THAT(refusal({"--iface-can-reach=eth0"}), HasSubstr("is not an IP address"));
 }
 
 TEST(Options, EnvironmentStandsInForMissingFlags) {
@@ -101,17 +106,10 @@ TEST(Options, EnvironmentStandsInForMissingFlags) {
   EXPECT_THAT(options.ifaces, ElementsAre("eth2")) << "the flag wins";
   EXPECT_EQ(parse({}, {{"FLANNELD_LEASE_DIR", "/d"}})->options.lease_dir, "/d");
   EXPECT_THAT(refusal({}, {{"FLANNELD_HEALTHZ_PORT", "http"}}), HasSubstr("environment variable FLANNELD_HEALTHZ_PORT: \"http\""));
-  EXPECT_THAT(refusal({}, {{"FLANNELD_PUBLIC_IPV6", "::1"}}), HasSubstr("FLANNELD_PUBLIC_IPV6: unsupported in this version"));
+  EXPECT_EQ(to_string(options_of({}, {{"FLANNELD_PUBLIC_IPV6", "fd00::1"}}).public_ip), "fd00::1");
 }
 
-TEST(Options, KnownButUnsupportedIsNotUnknown) {
-  const auto line = parse({"--public-ipv6=fd00::1"});
-  ASSERT_FALSE(line);
-  EXPECT_EQ(line.error().kind, ErrorKind::unsupported);
-  EXPECT_THAT(line.error().message(), HasSubstr("flag --public-ipv6: unsupported in this version"));
-  options_of({"--public-ipv6="});  // flanneld's default
-  EXPECT_THAT(refusal({"--ip-mask"}), HasSubstr("unknown flag --ip-mask; merinod --help"));
-}
+TEST(Options, UnknownFlagsAreNamed) { EXPECT_THAT(refusal({"--ip-mask"}), HasSubstr("unknown flag --ip-mask; merinod --help")); }
 
 TEST(Options, FlagsWithoutEffectAreTaken) {
   options_of({"--vmodule=x=2", "--log_backtrace_at=x:1", "--ip-blackhole-route"});

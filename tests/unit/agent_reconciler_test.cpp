@@ -160,5 +160,30 @@ TEST_F(ReconcilerTest, NothingToDoIsNothingToSay) {
   EXPECT_THAT(heard_, IsEmpty());
 }
 
+TEST_F(ReconcilerTest, CountsWhatWasMended) {
+  FakeStep device;
+  FakeStep route;
+  add(device, "device", cause::kNetwork);
+  add(route, "route", cause::kNetwork, {"device"});
+  const auto heals = [&](size_t index) { return reconciler_.states()[index].counts.heals; };
+  device.outcome = true;
+  route.outcome = true;
+  reconciler_.run(cause::kFull, kStart);
+  EXPECT_EQ(heals(0) + heals(1), 0U) << "made for the first time";
+  device.outcome = false;
+  reconciler_.run(cause::kNetwork, kStart);
+  EXPECT_EQ(heals(0), 0U);
+  EXPECT_EQ(heals(1), 1U) << "the route alone was gone";
+  device.outcome = true;
+  reconciler_.run(cause::kNetwork, kStart);
+  EXPECT_EQ(heals(0), 1U);
+  EXPECT_EQ(heals(1), 1U) << "it went with its device, and follows it";
+  device.outcome = broken();
+  reconciler_.run(cause::kNetwork, kStart);
+  const StepCounts counts = reconciler_.states()[0].counts;
+  EXPECT_EQ(counts.runs, 4U);
+  EXPECT_EQ(counts.failures, 1U);
+}
+
 }  // namespace
 }  // namespace merino

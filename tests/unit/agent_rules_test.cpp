@@ -13,6 +13,7 @@ using testing::IsEmpty;
 using testing::Not;
 
 const Prefix kNetwork = *Prefix::parse("10.244.0.0/16");
+const Prefix kNetworkV6 = *Prefix::parse("fd10:244::/48");
 
 TEST(Masquerade, RulesAreFlannelsInOrder) {
   EXPECT_EQ(masquerade_table({kNetwork, *Prefix::parse("10.244.98.0/24"), MasqueradePorts::fully_random}),
@@ -25,6 +26,21 @@ TEST(Masquerade, RulesAreFlannelsInOrder) {
             "\t\tip saddr != 10.244.0.0/16 ip daddr 10.244.98.0/24 return comment \"merino masq\"\n"
             "\t\tip saddr 10.244.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random comment \"merino masq\"\n"
             "\t\tip saddr != 10.244.0.0/16 ip daddr 10.244.0.0/16 masquerade fully-random comment \"merino masq\"\n"
+            "\t}\n"
+            "}\n");
+}
+
+TEST(Masquerade, Ipv6HasATableOfItsOwn) {
+  EXPECT_EQ(masquerade_table({kNetworkV6, *Prefix::parse("fd10:244:0:62::/64"), MasqueradePorts::fully_random}),
+            "table ip6 merino {\n"
+            "\tchain postrouting {\n"
+            "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+            "\t\tmeta mark & 0x00004000 == 0x00004000 return comment \"merino masq\"\n"
+            "\t\tip6 saddr fd10:244:0:62::/64 ip6 daddr fd10:244::/48 return comment \"merino masq\"\n"
+            "\t\tip6 saddr fd10:244::/48 ip6 daddr fd10:244:0:62::/64 return comment \"merino masq\"\n"
+            "\t\tip6 saddr != fd10:244::/48 ip6 daddr fd10:244:0:62::/64 return comment \"merino masq\"\n"
+            "\t\tip6 saddr fd10:244::/48 ip6 daddr != ff00::/8 masquerade fully-random comment \"merino masq\"\n"
+            "\t\tip6 saddr != fd10:244::/48 ip6 daddr fd10:244::/48 masquerade fully-random comment \"merino masq\"\n"
             "\t}\n"
             "}\n");
 }
@@ -44,14 +60,17 @@ std::string chain(const std::string& family, const std::string& table, const std
 std::string listing(const std::string& objects) { return R"({"nftables":[{"metainfo":{"version":"1.0.6"}})" + objects + "]}"; }
 
 TEST(Forward, ChainsAtForward) {
-  const auto chains = parse_forward_chains(listing("," + chain("ip", "filter", "forward", "drop") + "," +
-                                                   chain("inet", "fw", "forward", "drop") + "," + chain("ip", "open", "forward", "accept") +
-                                                   "," + chain("ip", "in", "input", "drop") + "," + chain("ip6", "six", "forward", "drop") +
-                                                   R"(,{"chain":{"family":"ip","table":"filter","name":"plain","handle":9}})"));
+  const std::string text = listing("," + chain("ip", "filter", "forward", "drop") + "," + chain("inet", "fw", "forward", "drop") + "," +
+                                   chain("ip", "open", "forward", "accept") + "," + chain("ip", "in", "input", "drop") + "," +
+                                   chain("ip6", "six", "forward", "drop") + "," + chain("bridge", "b", "forward", "drop") +
+                                   R"(,{"chain":{"family":"ip","table":"filter","name":"plain","handle":9}})");
+  const auto chains = parse_forward_chains(text, Family::v4);
   ASSERT_TRUE(chains) << chains.error().message();
   EXPECT_THAT(*chains, ElementsAre(ForwardChain{"ip", "filter", "FORWARD", true}, ForwardChain{"inet", "fw", "FORWARD", true},
                                    ForwardChain{"ip", "open", "FORWARD", false}));
-  EXPECT_THAT(*parse_forward_chains(listing("")), IsEmpty());
+  EXPECT_THAT(*parse_forward_chains(text, Family::v6),
+              ElementsAre(ForwardChain{"inet", "fw", "FORWARD", true}, ForwardChain{"ip6", "six", "FORWARD", true}));
+  EXPECT_THAT(*parse_forward_chains(listing(""), Family::v4), IsEmpty());
 }
 
 std::string match(const std::string& field, const std::string& network, const std::string& op = "==") {
@@ -98,6 +117,28 @@ TEST(Forward, RulesOfAnotherNetworkAreStale) {
   EXPECT_THAT(rules->stale, ElementsAre(7U));
 }
 
+std::string match_v6(const std::string& field, const std::string& network) {
+  return R"({"match":{"op":"==","left":{"payload":{"protocol":"ip6","field":")" + field + R"("}},"right":{"prefix":{"addr":")" + network +
+         R"(","len":48}}}})";
+}
+
+// Both families have their rules in one chain of the family "inet".
+TEST(Forward, RulesOfTheOtherFamilyAreNoStaleOnes) {
+  const std::string text = listing(
+      rule(2, match("saddr", "10.244.0.0") + "," + kAccept) + rule(3, match("daddr", "10.9.0.0") + "," + kAccept) +
+      rule(4, match_v6("daddr", "fd10:244::") + "," + kCounter + "," + kAccept) + rule(5, match_v6("saddr", "fd99::") + "," + kAccept));
+  const auto v4 = parse_forward_rules(text, kNetwork);
+  ASSERT_TRUE(v4);
+  EXPECT_TRUE(v4->from_network);
+  EXPECT_FALSE(v4->to_network);
+  EXPECT_THAT(v4->stale, ElementsAre(3U));
+  const auto v6 = parse_forward_rules(text, kNetworkV6);
+  ASSERT_TRUE(v6);
+  EXPECT_FALSE(v6->from_network);
+  EXPECT_TRUE(v6->to_network);
+  EXPECT_THAT(v6->stale, ElementsAre(5U));
+}
+
 TEST(Forward, ALastRuleThatRefusesAllIsTheEnd) {
   const std::string some = match("saddr", "10.1.0.0") + "," + kAccept;
   const std::string jump = R"({"jump":{"target":"zones"}})";
@@ -119,7 +160,7 @@ TEST(Forward, ALastRuleThatRefusesAllIsTheEnd) {
 
 TEST(Forward, WhatIsNoListing) {
   for (const std::string text : {"", "[]", "{}", R"({"nftables":3})"}) {
-    EXPECT_FALSE(parse_forward_chains(text)) << text;
+    EXPECT_FALSE(parse_forward_chains(text, Family::v4)) << text;
     EXPECT_FALSE(parse_forward_rules(text, kNetwork)) << text;
   }
   const auto odd = parse_forward_rules(

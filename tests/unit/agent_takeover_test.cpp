@@ -6,6 +6,11 @@
 namespace merino {
 namespace {
 
+TEST(FlannelDevice, HasANameForEachFamily) {
+  EXPECT_EQ(flannel_device_name(1, Family::v4), "flannel.1");
+  EXPECT_EQ(flannel_device_name(7, Family::v6), "flannel-v6.7");
+}
+
 TEST(FlannelRules, ChainsOfIptables) {
   const auto chains = parse_flannel_chains(R"({"nftables":[{"metainfo":{"version":"1.0.6"}},
     {"chain":{"family":"ip","table":"nat","name":"FLANNEL-POSTRTG","handle":1}},

@@ -61,8 +61,8 @@ TEST_P(UplinkChoice, IsFlannels) {
   const auto uplink = choose_uplink(GetParam().request, example(), no_route);
   ASSERT_TRUE(uplink) << uplink.error().message();
   EXPECT_EQ(uplink->name, GetParam().uplink);
-  EXPECT_EQ(uplink->address.to_string(), GetParam().address);
-  EXPECT_EQ(uplink->public_ip.to_string(), GetParam().public_ip);
+  EXPECT_EQ(to_string(uplink->address), GetParam().address);
+  EXPECT_EQ(to_string(uplink->public_ip), GetParam().public_ip);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -105,16 +105,15 @@ TEST(Uplink, ErrorsNameWhatWasSoughtAndWhatIsThere) {
   const auto refusal = [](UplinkRequest request) { return choose_uplink(request, example(), no_route).error(); };
   const Error error = refusal({{"eth7", "10.9.9.9"}, {"^ens"}, {}, {}});
   EXPECT_EQ(error.kind, ErrorKind::not_found);
-  for (const std::string part :
-       {"--iface=eth7: there is no interface eth7", "--iface=10.9.9.9: no interface has the address 10.9.9.9",
-        "--iface-regex=^ens: no interface's address or name matches", "eth0 (10.0.2.15)", "eth9", "; name an Ethernet interface"}) {
+  for (const std::string part : {"--iface=eth7: there is no interface eth7", "--iface=10.9.9.9: no interface has the address 10.9.9.9",
+                                 "--iface-regex=^ens: no interface's address or name matches", "eth0 (10.0.2.15, fd00::2)", "eth9",
+                                 "; name an Ethernet interface"}) {
     EXPECT_THAT(error.message(), HasSubstr(part));
   }
   EXPECT_THAT(refusal({{"lo"}, {}, {}, {}}).message(), HasSubstr("lo is the loopback interface"));
   EXPECT_THAT(refusal({{"tun0"}, {}, {}, {}}).message(), HasSubstr("tun0 is not an Ethernet interface"));
   EXPECT_THAT(refusal({{"eth9"}, {}, {}, {}}).message(), HasSubstr("eth9 has no IPv4 address"));
   EXPECT_THAT(refusal({{}, {"("}, {}, {}}).message(), HasSubstr("( is not a regular expression"));
-  EXPECT_THAT(refusal({{"fd00::2"}, {}, {}, {}}).message(), HasSubstr("fd00::2 on eth0 is not an IPv4 address"));
   EXPECT_THAT(refusal({{}, {}, {}, ip("203.0.113.9")}).message(), HasSubstr("--public-ip=203.0.113.9: no interface has the address"));
 }
 
@@ -123,7 +122,7 @@ TEST(Uplink, NoDefaultRoute) {
   snapshot.routes.clear();
   const auto uplink = choose_uplink({}, snapshot, no_route);
   ASSERT_FALSE(uplink);
-  EXPECT_THAT(uplink.error().message(), HasSubstr("there is no default route"));
+  EXPECT_THAT(uplink.error().message(), HasSubstr("there is no IPv4 default route"));
   EXPECT_THAT(uplink.error().message(), HasSubstr("dummy0 (1.10.100.1"));
   EXPECT_THAT(uplink.error().message(), HasSubstr("--iface"));
   EXPECT_THAT(choose_uplink({}, {}, no_route).error().message(), HasSubstr("no interfaces"));
@@ -135,7 +134,7 @@ TEST(Uplink, AddressOrder) {
   const auto chosen = [&](std::vector<LinkAddress> addresses) {
     snapshot.addresses = std::move(addresses);
     const auto uplink = choose_uplink({{"eth0"}, {}, {}, {}}, snapshot, no_route);
-    return uplink ? uplink->address.to_string() : uplink.error().message();
+    return uplink ? to_string(uplink->address) : uplink.error().message();
   };
   EXPECT_EQ(chosen({make_address(2, "169.254.1.1/16"), make_address(2, "10.0.0.1/24")}), "10.0.0.1") << "global before link-local";
   EXPECT_EQ(chosen({make_address(2, "10.0.0.2/24", 0), make_address(2, "10.0.0.1/24")}), "10.0.0.1") << "permanent before dynamic";
@@ -164,6 +163,66 @@ TEST(Uplink, RefreshFollowsTheNameAndTheAddress) {
   EXPECT_THAT(refresh_uplink(uplink, snapshot).error().message(), HasSubstr("eth0 no longer has the address 10.0.2.15"));
   snapshot.links.erase(snapshot.links.begin() + 1);
   EXPECT_THAT(refresh_uplink(uplink, snapshot).error().message(), HasSubstr("there is no interface eth0"));
+}
+
+// eth0 as a dual-stack host has it: link-local, temporary and deprecated addresses beside the right one.
+NetworkSnapshot dual_stack() {
+  NetworkSnapshot snapshot;
+  snapshot.links = {make_link(2, "eth0"), make_link(3, "eth1")};
+  snapshot.addresses = {make_address(2, "10.0.2.15/24"),
+                        make_address(2, "fe80::1/64"),
+                        make_address(2, "2001:db8::aaaa/64", IFA_F_TEMPORARY),
+                        make_address(2, "2001:db8::dead/64", IFA_F_PERMANENT | IFA_F_DEPRECATED),
+                        make_address(2, "2001:db8::15/64", 0),
+                        make_address(3, "2001:db8:1::16/64")};
+  Route v4;
+  v4.destination = Prefix(ip("0.0.0.0"), 0);
+  v4.link_index = 2;
+  Route v6;
+  v6.destination = Prefix(IpAddress(), 0);
+  v6.link_index = 2;
+  snapshot.routes = {v4, v6};
+  return snapshot;
+}
+
+TEST(DualStackUplink, HasAnAddressOfEachFamily) {
+  UplinkRequest request;
+  request.families = {Family::v4, Family::v6};
+  const auto uplink = choose_uplink(request, dual_stack(), no_route);
+  ASSERT_TRUE(uplink) << uplink.error().message();
+  EXPECT_EQ(to_string(uplink->address), "10.0.2.15 and 2001:db8::15");
+  EXPECT_EQ(uplink->public_ip, uplink->address);
+
+  request.public_ip.v6 = ip("2001:db8:9::1");
+  EXPECT_THAT(choose_uplink(request, dual_stack(), no_route).error().message(), HasSubstr("--public-ipv6=2001:db8:9::1: no interface has"));
+  request.ifaces = {"eth0"};
+  EXPECT_EQ(to_string(choose_uplink(request, dual_stack(), no_route)->public_ip), "10.0.2.15 and 2001:db8:9::1");
+
+  request.ifaces = {"eth1"};
+  EXPECT_THAT(choose_uplink(request, dual_stack(), no_route).error().message(), HasSubstr("eth1 has no IPv4 address"));
+  request.families = {Family::v6};
+  EXPECT_EQ(to_string(choose_uplink(request, dual_stack(), no_route)->address), "2001:db8:1::16");
+}
+
+TEST(DualStackUplink, BothDefaultRoutesLeadToOneInterface) {
+  UplinkRequest request;
+  request.families = {Family::v4, Family::v6};
+  NetworkSnapshot snapshot = dual_stack();
+  snapshot.routes[1].link_index = 3;
+  EXPECT_THAT(choose_uplink(request, snapshot, no_route).error().message(),
+              HasSubstr("the IPv4 default route leaves by eth0, the IPv6 one by eth1"));
+  snapshot.routes.pop_back();
+  EXPECT_THAT(choose_uplink(request, snapshot, no_route).error().message(), HasSubstr("there is no IPv6 default route"));
+}
+
+TEST(DualStackUplink, IsRefreshedAsLongAsBothAddressesAreThere) {
+  UplinkRequest request;
+  request.families = {Family::v4, Family::v6};
+  NetworkSnapshot snapshot = dual_stack();
+  const Uplink uplink = choose_uplink(request, snapshot, no_route).value();
+  EXPECT_EQ(refresh_uplink(uplink, snapshot).value(), uplink);
+  std::erase_if(snapshot.addresses, [](const LinkAddress& address) { return address.prefix.address() == ip("2001:db8::15"); });
+  EXPECT_THAT(refresh_uplink(uplink, snapshot).error().message(), HasSubstr("eth0 no longer has the address 2001:db8::15"));
 }
 
 }  // namespace

@@ -49,13 +49,22 @@ TEST_F(HostileDirectory, a_name_for_the_terminal) {
   expect_rejected("\\x1b[31m\\x0a10.244.2.0-24: ", "not a subnet key");
 }
 
-TEST_F(HostileDirectory, ipv6_and_dual_stack_keys) {
-  const std::string json = format_lease_attributes(attributes("1.1.1.2"));
-  dir_.write("fd10:244:0:5::-64", json);
-  expect_rejected("fd10:244:0:5::-64: ", "IPv6");
-  std::filesystem::remove(dir_.file("fd10:244:0:5::-64"));
-  dir_.write("10.244.2.0-24&fd10:244:0:5::-64", json);
-  expect_rejected("10.244.2.0-24&fd10:244:0:5::-64: ", "dual-stack");
+TEST_F(HostileDirectory, names_that_are_nearly_dual_stack_keys) {
+  for (const std::string key : {"10.244.2.0-24&", "10.244.2.0-24&fd10:244:0:5::1-64", "fd10:244:0:5::-64&10.244.2.0-24",
+                                "10.244.2.0-24&fd10:244:0:5::-64&fd10:244:0:6::-64", "&fd10:244:0:5::-64"}) {
+    dir_.write_lease(key, "1.1.1.2");
+    expect_rejected(key + ": ", key.find("::1-") != std::string::npos ? "host bits" : "not a subnet key");
+    std::filesystem::remove(dir_.file(key));
+  }
+}
+
+TEST_F(HostileDirectory, an_ipv6_field_of_a_dual_stack_lease) {
+  const std::string key = "10.244.2.0-24&fd10:244:0:5::-64";
+  for (const char* json : {R"({"PublicIP":"1.1.1.2","PublicIPv6":"ff02::1"})", R"({"PublicIP":"1.1.1.2","PublicIPv6":7})",
+                           R"({"PublicIP":"0.0.0.0","PublicIPv6":"fe80::1"})", R"({"PublicIP":"moon","PublicIPv6":"fd00::1"})"}) {
+    dir_.write(key, json);
+    expect_rejected(key + ": ", "PublicIP");
+  }
 }
 
 TEST_F(HostileDirectory, host_bits) {
@@ -225,7 +234,7 @@ TEST_F(Overlap, nobody_is_given_a_subnet_that_overlaps) {
     const auto store = dir_.open();
     const auto lease = store->acquire(net_conf("10.244.0.0/16"), request("1.2.3." + std::to_string(i + 1), "10.244.5.0/24"));
     ASSERT_TRUE(lease);
-    EXPECT_GE(lease->subnet.address(), ip("10.244.128.0"));
+    EXPECT_GE(lease->subnet.v4->address(), ip("10.244.128.0"));
   }
 }
 

@@ -52,8 +52,8 @@ Outcome race(const LeaseDir& dir, const NetConf& conf, const std::string& previo
   return outcome;
 }
 
-std::set<Prefix> subnets(const std::vector<Lease>& leases) {
-  std::set<Prefix> out;
+std::set<Subnets> subnets(const std::vector<Lease>& leases) {
+  std::set<Subnets> out;
   for (const Lease& lease : leases) out.insert(lease.subnet);
   return out;
 }
@@ -169,7 +169,7 @@ TEST(DirectoryRace, readers_never_see_half_a_lease) {
     }
   });
   for (int i = 0; i < 100; ++i) {
-    lease.attributes.vxlan->vni = static_cast<uint32_t>(i % 2 == 0 ? 16777215 : 1);
+    lease.attributes.vxlan.v4->vni = static_cast<uint32_t>(i % 2 == 0 ? 16777215 : 1);
     EXPECT_TRUE(writer->renew(lease));
   }
   done = true;

@@ -70,7 +70,7 @@ TEST(DirectoryStore, attributes_are_updated_in_place) {
   const LeaseDir dir;
   const Lease first = acquire(*dir.open(), request("1.2.3.4"));
   LeaseRequest changed = request("1.2.3.4");
-  changed.attributes.vxlan->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
+  changed.attributes.vxlan.v4->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
   const Lease again = acquire(*dir.open(), changed);
   EXPECT_EQ(again.subnet, first.subnet);
   EXPECT_EQ(again.attributes, changed.attributes);
@@ -107,8 +107,8 @@ TEST(DirectoryStore, an_own_lease_that_does_not_fit_any_more_is_given_back) {
   const auto store = dir.open();
   const Lease old = acquire(*store, request("1.2.3.4"));
   dir.write_lease("10.244.200.0-24", "1.1.1.1");
-  const Lease fresh = acquire(*store, request("1.2.3.4", old.subnet.to_string()), net_conf("10.244.0.0/16", R"(, "SubnetLen": 25)"));
-  EXPECT_EQ(fresh.subnet.length(), 25);
+  const Lease fresh = acquire(*store, request("1.2.3.4", to_string(old.subnet)), net_conf("10.244.0.0/16", R"(, "SubnetLen": 25)"));
+  EXPECT_EQ(fresh.subnet.v4->length(), 25);
   EXPECT_THAT(dir.names(), testing::UnorderedElementsAre("10.244.200.0-24", format_subnet_key(fresh.subnet)));
 }
 
@@ -148,7 +148,7 @@ TEST(DirectoryStore, renew_writes_changed_attributes) {
   const LeaseDir dir;
   const auto store = dir.open();
   Lease lease = acquire(*store, request("1.2.3.4"), kSingle);
-  lease.attributes.vxlan->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
+  lease.attributes.vxlan.v4->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
   EXPECT_EQ(store->renew(lease).value().attributes, lease.attributes);
   EXPECT_EQ(dir.read("10.244.98.0-24"), format_lease_attributes(lease.attributes));
 }
@@ -176,7 +176,7 @@ TEST(DirectoryStore, renew_takes_a_deleted_lease_again) {
 
   std::filesystem::remove_all(dir.path());
   EXPECT_EQ(store->renew(lease).value().subnet, lease.subnet);
-  EXPECT_THAT(listed(*store), ElementsAre(lease.subnet.to_string() + " 1.2.3.4"));
+  EXPECT_THAT(listed(*store), ElementsAre(to_string(lease.subnet) + " 1.2.3.4"));
 }
 
 TEST(DirectoryStore, renew_revives_an_expired_own_lease) {
@@ -246,7 +246,7 @@ TEST(DirectoryStore, a_reservation_that_does_not_fit_is_left_alone) {
   const LeaseDir dir;
   dir.write("10.244.7.0-25", R"({"PublicIP":"1.2.3.4"})");
   dir.reserve("10.244.7.0-25");
-  EXPECT_EQ(acquire(*dir.open(), request("1.2.3.4")).subnet.length(), 24);
+  EXPECT_EQ(acquire(*dir.open(), request("1.2.3.4")).subnet.v4->length(), 24);
   EXPECT_THAT(dir.names(), Contains("10.244.7.0-25"));
 }
 

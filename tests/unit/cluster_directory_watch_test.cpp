@@ -62,10 +62,10 @@ TEST(DirectoryWatch, inotify_reports_what_others_do) {  // flannel: TestWatchLea
   EXPECT_FALSE(readable(*store, kShortMs));
 
   Lease changed = lease;
-  changed.attributes.vxlan->vni = 2;
+  changed.attributes.vxlan.v4->vni = 2;
   ASSERT_TRUE(other->renew(changed));
   ASSERT_TRUE(reports_change(*store));
-  EXPECT_EQ(store->list().value().leases[0].attributes.vxlan->vni, 2U);
+  EXPECT_EQ(store->list().value().leases[0].attributes.vxlan.v4->vni, 2U);
   EXPECT_FALSE(readable(*store, kShortMs));
 
   std::filesystem::remove(dir.file(format_subnet_key(lease.subnet)));

@@ -38,7 +38,7 @@ std::vector<std::string> follow(const Source& source) {
   std::vector<std::string> told;
   const Status ended = source->follow([&](const LeaseSet& set) {
     std::string text;
-    for (const Lease& lease : set.leases) text += lease.subnet.to_string() + " " + lease.attributes.public_ip.to_string() + "; ";
+    for (const Lease& lease : set.leases) text += to_string(lease.subnet) + " " + to_string(lease.attributes.public_ip) + "; ";
     for (const RejectedLease& each : set.rejected) text += "not " + each.key + "; ";
     told.push_back(text);
   });

@@ -15,9 +15,8 @@ using testing::Not;
 
 LeaseAttributes vxlan_attributes() {
   return {.public_ip = IpAddress::parse("192.168.88.12").value(),
-          .public_ip_v6 = std::nullopt,
           .backend_type = "vxlan",
-          .vxlan = VxlanLease{.vni = 1, .vtep_mac = MacAddress::parse("f2:91:b4:a4:d8:06").value()}};
+          .vxlan = {VxlanLease{.vni = 1, .vtep_mac = MacAddress::parse("f2:91:b4:a4:d8:06").value()}, {}}};
 }
 
 LeaseAttributes parse(const std::string& json) {
@@ -32,22 +31,22 @@ TEST(Lease, is_flannels_json_byte_for_byte) {
 }
 
 TEST(Lease, without_backend_is_flannels_json_byte_for_byte) {
-  const LeaseAttributes attributes{.public_ip = IpAddress::parse("1.2.3.4").value(), .public_ip_v6 = {}, .backend_type = {}, .vxlan = {}};
+  const LeaseAttributes attributes{.public_ip = IpAddress::parse("1.2.3.4").value(), .backend_type = {}, .vxlan = {}};
   EXPECT_EQ(format_lease_attributes(attributes), test::golden("lease_no_backend.json"));
   EXPECT_EQ(parse(test::golden("lease_no_backend.json")), attributes);
 }
 
 TEST(Lease, with_both_families_is_flannels_json_byte_for_byte) {
   LeaseAttributes attributes = vxlan_attributes();
-  attributes.public_ip_v6 = IpAddress::parse("fd00::12").value();
-  attributes.vxlan->vni = 16777215;
+  attributes.public_ip.v6 = IpAddress::parse("fd00::12").value();
+  attributes.vxlan.v4->vni = 16777215;
   EXPECT_EQ(format_lease_attributes(attributes), test::golden("lease_dual_stack.json"));
   EXPECT_EQ(parse(test::golden("lease_dual_stack.json")), attributes);
 }
 
 TEST(Lease, a_backend_type_from_outside_cannot_break_the_json) {
   LeaseAttributes attributes = vxlan_attributes();
-  attributes.vxlan.reset();
+  attributes.vxlan = {};
   for (const std::string type : {"a\"b", "a\\", "\n\x01", "\xff\xfe"}) {
     attributes.backend_type = type;
     EXPECT_TRUE(parse_lease_attributes(format_lease_attributes(attributes))) << format_lease_attributes(attributes);
@@ -60,7 +59,7 @@ TEST(Lease, other_backends_parse_without_vxlan_data) {
         R"({"PublicIP":"1.2.3.4","BackendType":"wireguard","BackendData":{"PublicKey":"x","Port":51820}})",
         R"({"PublicIP":"1.2.3.4","BackendType":"extension","BackendData":"text"})"}) {
     const LeaseAttributes attributes = parse(json);
-    EXPECT_EQ(attributes.vxlan, std::nullopt);
+    EXPECT_TRUE(attributes.vxlan.empty());
     EXPECT_FALSE(attributes.backend_type.empty());
   }
 }
@@ -120,21 +119,23 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(SubnetKey, is_flannels) {  // flannel: TestSubnetNodev4
   const auto subnet = parse_subnet_key("10.12.13.0-24");
   ASSERT_TRUE(subnet);
-  EXPECT_EQ(subnet->to_string(), "10.12.13.0/24");
+  EXPECT_EQ(*subnet, Subnets(Prefix::parse("10.12.13.0/24").value()));
   EXPECT_EQ(format_subnet_key(*subnet), "10.12.13.0-24");
 }
 
-TEST(SubnetKey, has_an_ipv6_form) {
+TEST(SubnetKey, of_ipv6_alone) {
   const auto subnet = parse_subnet_key("fd10:244:0:5::-64");
   ASSERT_TRUE(subnet);
-  EXPECT_EQ(subnet->to_string(), "fd10:244:0:5::/64");
+  EXPECT_EQ(*subnet, Subnets(Prefix::parse("fd10:244:0:5::/64").value()));
   EXPECT_EQ(format_subnet_key(*subnet), "fd10:244:0:5::-64");
 }
 
-TEST(SubnetKey, of_a_dual_stack_lease_is_unsupported) {  // flannel: TestSubnetNodev6
-  const auto subnet = parse_subnet_key("10.12.13.0-24&fd00:12:13::-56");
-  ASSERT_FALSE(subnet);
-  EXPECT_EQ(subnet.error().kind, ErrorKind::unsupported);
+TEST(SubnetKey, of_both_families) {  // flannel: TestSubnetNodev6
+  const auto subnets = parse_subnet_key("10.12.13.0-24&fd00:12:13::-56");
+  ASSERT_TRUE(subnets) << subnets.error().message();
+  EXPECT_EQ(subnets->v4, Prefix::parse("10.12.13.0/24").value());
+  EXPECT_EQ(subnets->v6, Prefix::parse("fd00:12:13::/56").value());
+  EXPECT_EQ(format_subnet_key(*subnets), "10.12.13.0-24&fd00:12:13::-56");
 }
 
 TEST(SubnetKey, nothing_else_is_one) {  // flannel: TestSubnetNodeInvalid and more
@@ -147,6 +148,22 @@ TEST(SubnetKey, nothing_else_is_one) {  // flannel: TestSubnetNodeInvalid and mo
                           "10.12.13.0-24&:12:13:-56",
                           "10.12.13.0-24&20011::-56",
                           "10.12.13.0-24&2001-56",
+                          "10.12.13.0-24&",
+                          "10.12.13.0-24&&2001::-56",
+                          "10.12.13.0-24&2001::-56&",
+                          "10.12.13.0-24&2001::-56&2002::-56",
+                          "10.12.13.0-24&10.12.14.0-24",
+                          "2001::-56&10.12.13.0-24",
+                          "2001::-56&2002::-56",
+                          "2001::-56&",
+                          "10.12.13.0-24&2001::1-56",
+                          "10.12.13.1-24&2001::-56",
+                          "10.12.13.0-24&2001:0::-56",
+                          "10.12.13.0-24&2001::-056",
+                          "10.12.13.0-24&2001::-129",
+                          "10.12.13.0-24&::ffff:10.12.13.0-120",
+                          "2001::-129",
+                          "2001::%eth0-64",
                           "10.12.13.0-24&2001::",
                           "10.12.13.0-24&2001::-56hi",
                           "",

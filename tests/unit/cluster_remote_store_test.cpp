@@ -33,9 +33,7 @@ class FakeSource final : public LeaseSource {
   Result<NetConf> load_conf(const std::string& path) override {
     return parse_net_conf(R"({"Network":"10.1.0.0/16","Backend":{"Type":"vxlan"}})", path);
   }
-  Result<NodeHints> hints() override {
-    return NodeHints{.public_ip = IpAddress::parse("192.0.2.9").value(), .public_ip_v6 = {}, .published = {}};
-  }
+  Result<NodeHints> hints() override { return NodeHints{.public_ip = IpAddress::parse("192.0.2.9").value(), .published = {}}; }
   Result<Lease> acquire(const NetConf&, const LeaseRequest&) override { return lease_of("10.1.1.0/24", "192.0.2.1"); }
   Result<Lease> renew(const Lease& lease) override {
     std::unique_lock guard(lock_);
@@ -170,6 +168,23 @@ TEST_F(RemoteStore, ARenewalShowsInTheSetAtOnce) {
   EXPECT_EQ(store_->list()->leases[0].attributes.backend_type, "renewed");
 }
 
+TEST_F(RemoteStore, ARenewalWithOtherSubnetsTakesThePlaceOfTheOldOnes) {
+  LeaseSet set = two_;
+  set.leases[1].subnet.v6 = *Prefix::parse("fd10:0:0:2::/64");
+  set.leases.push_back(lease_of("10.1.3.0/24", "192.0.2.3"));
+  source_->give(set);
+  ASSERT_TRUE(await([&] { return known() == 3; }));
+  Lease own = set.leases[1];
+  own.subnet.v4.reset();
+  ASSERT_TRUE(store_->renew(own));
+  ASSERT_EQ(known(), 3U);
+  EXPECT_EQ(store_->list()->leases[0].subnet, own.subnet) << "in order";
+  own.subnet = {*Prefix::parse("10.1.2.0/24"), own.subnet.v6};
+  ASSERT_TRUE(store_->renew(own));
+  ASSERT_EQ(known(), 3U);
+  EXPECT_EQ(store_->list()->leases[1].subnet, own.subnet);
+}
+
 TEST_F(RemoteStore, ASlowRenewalIsAskedForOnceAndItsAnswerKept) {
   source_->give(one_);
   source_->hold(true);
@@ -188,9 +203,9 @@ TEST_F(RemoteStore, ErrorsOfTheSourceArePassedOn) {
   source_->refuse(Error{ErrorKind::exists, "another node has it", "", 0});
   EXPECT_EQ(store_->renew(one_.leases[0]).error().kind, ErrorKind::exists);
   EXPECT_THAT(store_->mark_ready().error().message(), HasSubstr("forbidden"));
-  EXPECT_EQ(store_->acquire({}, {})->subnet.to_string(), "10.1.1.0/24");
-  EXPECT_EQ(store_->hints()->public_ip->to_string(), "192.0.2.9");
-  EXPECT_EQ(store_->load_conf("f")->network.to_string(), "10.1.0.0/16");
+  EXPECT_EQ(store_->acquire({}, {})->subnet.v4->to_string(), "10.1.1.0/24");
+  EXPECT_EQ(store_->hints()->public_ip.v4->to_string(), "192.0.2.9");
+  EXPECT_EQ(store_->load_conf("f")->networks().v4->to_string(), "10.1.0.0/16");
 }
 
 TEST_F(RemoteStore, EndsInTheMiddleOfARenewal) {

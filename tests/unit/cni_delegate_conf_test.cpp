@@ -28,12 +28,23 @@ TEST(DelegateConf, OfTheManifestIsAsFlannelWritesIt) {
   EXPECT_EQ(rendered(R"(,"delegate":{"hairpinMode":true,"isDefaultGateway":true})"), test::golden("flannel_delegate.json"));
 }
 
-TEST(DelegateConf, DualStackHasTwoRangesAndRoutes) {
+SubnetEnv dual_stack_env() {
   SubnetEnv env = env_of("10.244.0.0/16");
-  env.networks_v6 = {*Prefix::parse("fd10:244::/56")};
-  env.subnet_v6 = *Prefix::parse("fd10:244:0:5::1/64");
-  EXPECT_THAT(rendered("", env), HasSubstr(R"("ranges":[[{"subnet":"10.244.98.0/24"}],[{"subnet":"fd10:244:0:5::/64"}]],)"
-                                           R"("routes":[{"dst":"10.244.0.0/16"},{"dst":"fd10:244::/56"}])"));
+  env.networks_v6 = {*Prefix::parse("fd10:244::/48")};
+  env.subnet_v6 = *Prefix::parse("fd10:244:0:62::1/64");
+  return env;
+}
+
+TEST(DelegateConf, DualStackHasTwoRangesAndRoutes) {
+  EXPECT_EQ(rendered(R"(,"delegate":{"hairpinMode":true,"isDefaultGateway":true})", dual_stack_env()),
+            test::golden("flannel_delegate_dual_stack.json"));
+}
+
+TEST(DelegateConf, Ipv6Alone) {
+  SubnetEnv env = dual_stack_env();
+  env.networks.clear();
+  env.subnet.reset();
+  EXPECT_THAT(rendered("", env), HasSubstr(R"("ranges":[[{"subnet":"fd10:244:0:62::/64"}]],"routes":[{"dst":"fd10:244::/48"}])"));
 }
 
 TEST(DelegateConf, EachNetworkIsARouteOnce) {

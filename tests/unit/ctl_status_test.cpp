@@ -30,7 +30,7 @@ AgentStatus sound_agent() {
   agent.port = 8472;
   agent.network = *Prefix::parse("10.244.0.0/16");
   agent.subnet = *Prefix::parse("10.244.1.0/24");
-  agent.vtep_mac = *MacAddress::parse("02:00:00:00:00:01");
+  agent.vtep_mac.v4 = *MacAddress::parse("02:00:00:00:00:01");
   agent.mtu = 1450;
   agent.lease_expires = 1000000 + 23 * 3600 + 59 * 60;
   agent.fast_path = true;
@@ -123,7 +123,7 @@ TEST(Status, ColoursSayItToo) {
 TEST(Status, TheAgentIsDown) {
   const Finding problem = only_problem([](StatusFacts& facts) { facts.process = AgentProcess::gone; });
   EXPECT_THAT(problem.what, HasSubstr("merinod is not running (its last pid was 4711)"));
-  EXPECT_THAT(problem.remedy, HasSubstr("systemctl start merinod"));
+  EXPECT_THAT(problem.remedy, HasSubstr("systemctl start merino;"));
 }
 
 TEST(Status, TheAgentNeverRan) {

@@ -54,6 +54,16 @@ TEST(Pods, WhatIsOnlyOnOneSideIsShownAndNamed) {
   EXPECT_EQ(pod_trouble(rows[1]), "in the map, but no record of it");
 }
 
+TEST(Pods, APodOfAnotherPluginNeedsNoRecord) {
+  PodEntry adopted = entry("10.244.1.4");
+  adopted.gateway = IpAddress{};
+  auto rows = join_pods({adopted}, {});
+  EXPECT_EQ(pod_trouble(rows.at(0)), "its interface is gone");
+  rows.at(0).host_ifname = "veth2";
+  EXPECT_EQ(pod_trouble(rows.at(0)), "");
+  EXPECT_NE(pods_text(rows, Width::narrow, Colours::off).find("ok, of another plugin"), std::string::npos);
+}
+
 TEST(Pods, EachTroubleHasItsName) {
   PodRow gone = sound_row();
   gone.host_ifname.clear();
@@ -67,14 +77,22 @@ TEST(Pods, EachTroubleHasItsName) {
 }
 
 TEST(Pods, TextShortensTheContainerId) {
-  const std::string text = pods_text({sound_row()}, Colours::off);
-  EXPECT_EQ(text,
-            "ADDRESS     INTERFACE  POD MAC            DELIVERY  NETWORK  CONTAINER     IN POD  STATE\n"
-            "10.244.1.2  veth1      02:00:00:00:00:01  peer      cbr0     0123456789ab  eth0    ok\n");
+  EXPECT_EQ(pods_text({sound_row()}, Width::narrow, Colours::off),
+            "ADDRESS     POD           INTERFACE  DELIVERY  STATE\n"
+            "10.244.1.2  0123456789ab  veth1      peer      ok\n");
+}
+
+TEST(Pods, NamesOfKubernetesStandInItsPlace) {
+  PodRow row = sound_row();
+  row.attachment->pod_namespace = "default";
+  row.attachment->pod_name = "web-0";
+  EXPECT_EQ(pods_text({row}, Width::wide, Colours::off),
+            "ADDRESS     POD            INTERFACE  DELIVERY  POD MAC            NETWORK  CONTAINER         IN POD  STATE\n"
+            "10.244.1.2  default/web-0  veth1      peer      02:00:00:00:00:01  cbr0     0123456789abcdef  eth0    ok\n");
 }
 
 TEST(Pods, NoPodsIsAnAnswer) {
-  EXPECT_EQ(pods_text({}, Colours::off), "no pods on this node\n");
+  EXPECT_EQ(pods_text({}, Width::narrow, Colours::off), "no pods on this node\n");
   EXPECT_EQ(json::parse(pods_json({})), json::array());
 }
 
@@ -82,7 +100,7 @@ TEST(Pods, JsonHasEverything) {
   const json pod = json::parse(pods_json({sound_row()})).at(0);
   EXPECT_EQ(pod, json::parse(R"({"address": "10.244.1.2", "interface": "veth1", "ifindex": 7, "pod_mac": "02:00:00:00:00:01",
     "host_mac": "02:00:00:00:00:02", "gateway": "10.244.1.1", "delivery": "peer", "network": "cbr0", "container_id": "0123456789abcdef",
-    "pod_interface": "eth0", "netns": "/run/netns/a", "trouble": ""})"));
+    "pod_interface": "eth0", "netns": "/run/netns/a", "namespace": "", "name": "", "trouble": ""})"));
 }
 
 TEST(Pods, BytesThatAreNoUtf8DoNotBreakTheJson) {
@@ -100,12 +118,13 @@ Peer direct_peer(const MacAddress& mac) {
 }
 
 TEST(Peers, Text) {
-  EXPECT_EQ(peers_text({peer(), direct_peer(*MacAddress::parse("02:00:00:00:00:13"))}, Colours::off),
+  EXPECT_EQ(peers_text({peer(), direct_peer(*MacAddress::parse("02:00:00:00:00:13"))}, Width::wide, Colours::off),
             "SUBNET         NODE          KIND    NEXT HOP      MAC\n"
             "10.244.2.0/24  192.168.77.2  vxlan   -             02:00:00:00:00:09\n"
             "10.244.3.0/24  192.168.77.3  direct  192.168.77.3  02:00:00:00:00:13\n");
-  EXPECT_THAT(peers_text({direct_peer({})}, Colours::off), HasSubstr("not known yet"));
-  EXPECT_EQ(peers_text({}, Colours::off), "no peers: no other node has a lease\n");
+  EXPECT_THAT(peers_text({peer()}, Width::narrow, Colours::off), Not(HasSubstr("NEXT HOP")));
+  EXPECT_THAT(peers_text({direct_peer({})}, Width::narrow, Colours::off), HasSubstr("not known yet"));
+  EXPECT_EQ(peers_text({}, Width::narrow, Colours::off), "no peers: no other node has a lease\n");
 }
 
 TEST(Peers, Json) {

@@ -83,7 +83,7 @@ std::string address_holder(const std::string& cni_dir, const std::string& networ
   return text ? text->substr(0, text->find_first_of("\r\n")) : "";
 }
 
-Result<Attachment> prove_pod(const AdoptionSite& site, const CachedResult& cached, const Prefix& subnet,
+Result<Attachment> prove_pod(const AdoptionSite& site, const CachedResult& cached, const PerFamily<Prefix>& subnets,
                              const std::vector<std::string>& holders) {
   const auto unproven = [](const std::string& why) { return fail(ErrorKind::invalid, "{}", why); };
   if (cached.shaped || site.host_side.qdisc != "noqueue") return unproven("its bandwidth is shaped on the host side of its veth");
@@ -92,14 +92,13 @@ Result<Attachment> prove_pod(const AdoptionSite& site, const CachedResult& cache
   for (size_t i = 0; i < cached.addresses.size(); ++i) {
     const Prefix& address = cached.addresses[i];
     const std::string text = address.address().to_string();
-    if (address.family() != Family::v4) continue;
-    if (!subnet.contains(address.address())) return unproven(fmt::format("{} is not in this node's subnet", text));
+    const auto& subnet = subnets[address.family()];
+    if (subnet && !subnet->contains(address.address())) return unproven(fmt::format("{} is not in this node's subnet", text));
     if (!has(site.pod_side.addresses, address)) return unproven(fmt::format("its interface does not have {}", text));
     if (i >= holders.size() || holders[i] != cached.container_id)
       return unproven(fmt::format("host-local does not say that {} is its", text));
     pod.addresses.push_back(address);
   }
-  if (pod.addresses.empty()) return unproven("it has no IPv4 address");
   pod.network = cached.network;
   pod.container_id = cached.container_id;
   pod.ifname = cached.ifname;

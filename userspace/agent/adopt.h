@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "base/address.h"
+#include "base/per_family.h"
 #include "base/result.h"
 #include "datapath/pod_table.h"
 #include "netlink/netlink.h"
@@ -41,9 +41,10 @@ struct AdoptionSite {
   VethEnd pod_side;
 };
 
-// The pod as an attachment without gateway (the host goes on answering its ARP questions), or why it cannot be one. `holder` is the
-// container that host-local has for an address, empty if there is none.
-Result<Attachment> prove_pod(const AdoptionSite& site, const CachedResult& cached, const Prefix& subnet,
+// The pod as an attachment without gateway (the host goes on answering who asks for that), or why it cannot be one: all of its addresses
+// must be proven, in this node's subnet of their family if there is one. `holders` are the containers that host-local has for the
+// addresses, empty if there is none.
+Result<Attachment> prove_pod(const AdoptionSite& site, const CachedResult& cached, const PerFamily<Prefix>& subnets,
                              const std::vector<std::string>& holders);
 
 // The container that holds the address in host-local's directory; empty: nobody.

@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
@@ -12,6 +13,9 @@
 #include <utility>
 
 #include "agent/health.h"
+#include "agent/lease_report.h"
+#include "agent/metrics.h"
+#include "agent/notices.h"
 #include "agent/privileges.h"
 #include "agent/service.h"
 #include "agent/start.h"
@@ -29,8 +33,10 @@ using std::chrono::milliseconds;
 
 // kube-proxy may change its rules all the time; ours are looked at this long after.
 constexpr milliseconds kRulesPause{1000};
-// Events come in bursts: one pass for all of them. A busy host's bursts never end; passes then take at most a tenth of the time, by the
-// shorter one of the last two, so that a single long pass (programs loaded) does not make the next event wait.
+// Events come in bursts: one pass for all of them. Only a lease is looked at without waiting for more: its node's pods are not reached
+// until then, and nobody is working on it at the same moment, as the CNI plugin is on a pod. A busy host's bursts never end; passes then
+// take at most a tenth of the time, by the shorter one of the last two, so that a single long pass (programs loaded) does not make the next
+// event wait.
 constexpr milliseconds kShortestPause{20};
 constexpr milliseconds kLongestPause{2000};
 constexpr int kPauseFactor = 9;
@@ -54,10 +60,16 @@ void log_step(const StepState& now, StepCondition before) {
   if (now.condition == StepCondition::ok && before == StepCondition::waiting) spdlog::debug("{}: in order", now.name);
 }
 
+// What is said to the threads that answer others.
+struct Boards {
+  HealthBoard health;
+  MetricsBoard metrics;
+};
+
 class Agent {
  public:
-  Agent(Node node, LeaseStore& store, Netlink& netlink, NetlinkEvents& events, const Fd& signals, HealthBoard& board)
-      : node_(std::move(node)), site_{node_, store, netlink}, events_(events), signals_(signals), board_(board), reconciler_(log_step) {}
+  Agent(Node node, LeaseStore& store, Netlink& netlink, NetlinkEvents& events, const Fd& signals, Boards& boards)
+      : node_(std::move(node)), site_{node_, store, netlink}, events_(events), signals_(signals), boards_(boards), reconciler_(log_step) {}
 
   Status open();
   Status run();
@@ -70,6 +82,7 @@ class Agent {
   void take_time(Clock::time_point now);
   void pass(Clock::time_point now);
   void publish();
+  [[nodiscard]] AgentMetrics metrics_of(const AgentStatus& status) const;
   void request(unsigned cause, Clock::time_point now);
 
   Node node_;
@@ -78,10 +91,12 @@ class Agent {
   std::optional<NetlinkEvents> neighbour_events_;  // where peers without a tunnel are possible
   std::optional<HostWatches> watches_;
   const Fd& signals_;
-  HealthBoard& board_;
+  Boards& boards_;
   Fd epoll_;
   Reconciler reconciler_;
   ServiceManager service_;
+  LeaseReporter lease_reporter_;
+  NoticeTeller notice_teller_;
 
   bool stop_ = false;
   unsigned pending_ = cause::kFull;
@@ -89,6 +104,9 @@ class Agent {
   Clock::time_point last_pass_end_;
   milliseconds last_pass_took_{0};
   milliseconds pause_ = kShortestPause;
+  DurationHistogram pass_times_;
+  DurationHistogram lease_change_times_;
+  std::optional<Clock::time_point> leases_changed_;  // since when a change of leases waits for a pass
   Clock::time_point full_due_;
   Clock::time_point rules_due_;
   Clock::time_point alive_due_ = Clock::now();
@@ -128,7 +146,9 @@ Clock::time_point Agent::next_deadline() const {
 }
 
 void Agent::request(unsigned cause, Clock::time_point now) {
-  if (pending_ == 0) pass_due_ = std::max(now + kShortestPause, last_pass_end_ + pause_);
+  const auto gathering = cause == cause::kLeases ? milliseconds(0) : kShortestPause;
+  const auto due = std::max(now + gathering, last_pass_end_ + pause_);
+  pass_due_ = pending_ == 0 ? due : std::min(pass_due_, due);
   pending_ |= cause;
 }
 
@@ -136,7 +156,10 @@ Status Agent::take_events() {
   const auto now = Clock::now();
   if (TRY(events_.drain())) request(cause::kNetwork, now);
   if (neighbour_events_ && TRY(neighbour_events_->drain())) request(cause::kNeighbours, now);
-  if (site_.store.drain_events()) request(cause::kLeases, now);
+  if (site_.store.drain_events()) {
+    request(cause::kLeases, now);
+    if (!leases_changed_) leases_changed_ = now;
+  }
   const unsigned causes = TRY(watches_->drain());
   if ((causes & cause::kRules) != 0) rules_due_ = std::min(rules_due_, now + kRulesPause);
   if ((causes & ~cause::kRules) != 0) request(causes & ~cause::kRules, now);
@@ -158,7 +181,7 @@ Status Agent::wait() {
 }
 
 void Agent::take_time(Clock::time_point now) {
-  board_.beat(now);
+  boards_.health.beat(now);
   if (service_.watchdog_interval() && now >= alive_due_) {
     service_.alive();
     alive_due_ = now + *service_.watchdog_interval();
@@ -174,9 +197,14 @@ void Agent::take_time(Clock::time_point now) {
 }
 
 void Agent::pass(Clock::time_point now) {
-  reconciler_.run(std::exchange(pending_, 0), now);
+  const unsigned causes = std::exchange(pending_, 0);
+  reconciler_.run(causes, now);
+  // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
+  if ((causes & cause::kFull) != 0) ::malloc_trim(0);
   watches_->renew();
   last_pass_end_ = Clock::now();
+  pass_times_.add(last_pass_end_ - now);
+  if (leases_changed_) lease_change_times_.add(last_pass_end_ - *std::exchange(leases_changed_, std::nullopt));
   const auto took = std::chrono::duration_cast<milliseconds>(last_pass_end_ - now);
   const auto before = std::exchange(last_pass_took_, took);
   pause_ = std::clamp(std::min(took, before) * kPauseFactor, kShortestPause, kLongestPause);
@@ -193,13 +221,39 @@ void Agent::publish() {
     if (const auto written = write_file_atomic(kAgentStatusPath, text); !written)
       spdlog::error("status file: {}", written.error().message());
   }
+  if (const auto reported = lease_reporter_.report(node_, site_.ignored_leases, last_pass_end_); !reported)
+    spdlog::error("lease report: {}", reported.error().message());
   if (status.ready != std::exchange(was_ready_, status.ready)) {
-    if (status.ready) spdlog::info("ready: pods of {} reach the network", status.subnet.to_string());
+    if (status.ready) spdlog::info("ready: pods of {} reach the network", to_string(status.subnet));
     if (!status.ready) spdlog::warn("not ready any more: {}", missing);
   }
-  service_.status(status.ready ? fmt::format("ready, subnet {}", status.subnet.to_string()) : "not ready: " + missing);
+  service_.status(status.ready ? fmt::format("ready, subnet {}", to_string(status.subnet)) : "not ready: " + missing);
   if (status.ready) service_.ready();
-  board_.publish(status.missing);
+  notice_teller_.tell(site_.store, current_notices(node_, site_.ignored_leases, site_.host_notices), last_pass_end_);
+  boards_.health.publish(status.missing);
+  boards_.metrics.publish(metrics_of(status));
+}
+
+AgentMetrics Agent::metrics_of(const AgentStatus& status) const {
+  AgentMetrics metrics;
+  metrics.node_labels = {{"backend", status.backend}, {"uplink", status.uplink}};
+  for (const Family family : kFamilies) {
+    const std::string suffix = family == Family::v4 ? "" : "_ipv6";
+    if (status.public_ip[family]) metrics.node_labels.emplace_back("public_ip" + suffix, status.public_ip[family]->to_string());
+    if (!status.subnet[family]) continue;
+    metrics.node_labels.emplace_back("subnet" + suffix, status.subnet[family]->to_string());
+    metrics.subnets.push_back(*status.subnet[family]);
+  }
+  metrics.ready = status.ready;
+  metrics.fast_path = status.fast_path;
+  metrics.lease_expires = status.lease_expires;
+  metrics.leases = node_.leases.leases.size();
+  metrics.rejected_leases = site_.ignored_leases.size();
+  metrics.store = site_.store.state();
+  metrics.steps = reconciler_.states();
+  metrics.passes = pass_times_;
+  metrics.lease_changes = lease_change_times_;
+  return metrics;
 }
 
 Status Agent::run() {
@@ -215,10 +269,17 @@ Status Agent::run() {
   return ok();
 }
 
-Result<std::unique_ptr<HealthServer>> start_health(const AgentOptions& options, const HealthBoard& board) {
-  if (options.healthz_port == 0) return std::unique_ptr<HealthServer>();
-  auto server = TRY(HealthServer::start(options.healthz_ip, options.healthz_port, board));
+Result<std::unique_ptr<HttpServer>> start_health(const AgentOptions& options, const HealthBoard& board) {
+  if (options.healthz_port == 0) return std::unique_ptr<HttpServer>();
+  auto server = TRY(start_health_server(options.healthz_ip, options.healthz_port, board));
   spdlog::info("/healthz and /readyz on {}:{}", options.healthz_ip, options.healthz_port);
+  return server;
+}
+
+Result<std::unique_ptr<HttpServer>> start_metrics(const AgentOptions& options, const MetricsBoard& board) {
+  if (options.metrics_port == 0) return std::unique_ptr<HttpServer>();
+  auto server = TRY(start_metrics_server(options.metrics_ip, options.metrics_port, board));
+  spdlog::info("/metrics on {}:{}", options.metrics_ip, options.metrics_port);
   return server;
 }
 
@@ -255,16 +316,19 @@ Status run_agent(const AgentOptions& options) {
   }
   TRY(drop_privileges());
   spdlog::info("merinod {} starts", kVersion);
+  // A heap for each thread would keep what it once needed; nothing here is fast enough to mind sharing.
+  ::mallopt(M_ARENA_MAX, 1);
   const Fd instance = TRY(take_instance_lock(kAgentLockPath));
   const Fd signals = TRY(block_signals());
   Netlink netlink = TRY(Netlink::open());
   NetlinkEvents events = TRY(NetlinkEvents::open());
-  HealthBoard board;
-  const auto health = TRY(start_health(options, board));
+  Boards boards;
+  const auto health = TRY(start_health(options, boards.health));
+  const auto metrics = TRY(start_metrics(options, boards.metrics));
   const auto store = TRY(open_store(options));
-  auto node = TRY(wait_for_node(options, netlink, *store, signals, board));
+  auto node = TRY(wait_for_node(options, netlink, *store, signals, boards.health));
   if (!node) return ok();
-  Agent agent(*std::move(node), *store, netlink, events, signals, board);
+  Agent agent(*std::move(node), *store, netlink, events, signals, boards);
   TRY(agent.open());
   return agent.run();
 }

@@ -18,9 +18,23 @@ using nlohmann::json;
 
 constexpr const char* kComment = "merino forward";
 
+// As nftables calls the family.
+const char* protocol_of(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
+
 json address_match(const char* field, const Prefix& network) {
   const json prefix = {{"prefix", {{"addr", network.masked().address().to_string()}, {"len", network.length()}}}};
-  return {{"match", {{"op", "=="}, {"left", {{"payload", {{"protocol", "ip"}, {"field", field}}}}}, {"right", prefix}}}};
+  const json payload = {{"protocol", protocol_of(network.family())}, {"field", field}};
+  return {{"match", {{"op", "=="}, {"left", {{"payload", payload}}}, {"right", prefix}}}};
+}
+
+// Chains of "inet" have rules for either family: does this one look into packets of the other?
+bool is_of_other_family(const json& rule, Family family) {
+  const char* other = protocol_of(family == Family::v4 ? Family::v6 : Family::v4);
+  for (const json& expression : rule.value("expr", json::array())) {
+    const json::json_pointer payload("/match/left/payload");
+    if (expression.is_object() && expression.contains(payload) && nft_text(expression[payload], "protocol") == other) return true;
+  }
+  return false;
 }
 
 // What a rule does, without counters and without the comment as iptables stores it (an xt extension).
@@ -102,13 +116,14 @@ Result<bool> ensure_chain(const ForwardChain& chain, const Prefix& network) {
 }
 
 // Whatever its policy is by now. Only rules with our comment: one without may be an operator's.
-Status clean_chain(const ForwardChain& chain) {
+Status clean_chain(const ForwardChain& chain, Family family) {
   const std::string what = describe(chain);
   const std::string listing = TRY(run_nft(NftFormat::json, transaction(json::array({list_chain(chain)})), "list " + what));
   json commands = json::array();
   for (const json& rule : TRY(nft_objects(listing, "rule"))) {
     const auto handle = nft_handle(rule);
-    if (handle && nft_text(rule, "comment") == kComment) commands.push_back(delete_rule(chain, *handle));
+    if (handle && nft_text(rule, "comment") == kComment && !is_of_other_family(rule, family))
+      commands.push_back(delete_rule(chain, *handle));
   }
   if (commands.empty()) return ok();
   TRY(run_nft(NftFormat::json, transaction(commands), "remove accept rules from " + what));
@@ -129,8 +144,9 @@ Result<ProcessOutput> run_legacy(const std::string& program, const std::string& 
 }
 
 // Where there is no iptables-legacy, iptables may be it.
-Result<std::string> legacy_program() {
-  for (const std::string program : {"iptables-legacy", "iptables"}) {
+Result<std::string> legacy_program(Family family) {
+  const std::string plain = family == Family::v4 ? "iptables" : "ip6tables";
+  for (const std::string& program : {plain + "-legacy", plain}) {
     ProcessRequest request;
     request.argv = {program, "--version"};
     const auto output = run_process(request);
@@ -138,12 +154,12 @@ Result<std::string> legacy_program() {
     if (!output) return tl::unexpected(output.error());
     if (output->out.find("nf_tables") == std::string::npos) return program;
   }
-  return with_remedy(fail(ErrorKind::not_found, "the kernel has rules of the legacy iptables, but there is no command iptables-legacy"),
+  return with_remedy(fail(ErrorKind::not_found, "the kernel has rules of the legacy iptables, but there is no command {}-legacy", plain),
                      "install iptables, or start merinod with --iptables-forward-rules=false");
 }
 
-Result<bool> legacy_filter_in_use() {
-  const auto names = read_file("/proc/net/ip_tables_names");
+Result<bool> legacy_filter_in_use(Family family) {
+  const auto names = read_file(family == Family::v4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
   if (!names && names.error().kind == ErrorKind::not_found) return false;
   if (!names) return tl::unexpected(names.error());
   return ("\n" + *names).find("\nfilter\n") != std::string::npos;
@@ -151,8 +167,8 @@ Result<bool> legacy_filter_in_use() {
 
 Result<bool> ensure_legacy(const Prefix& network) {
   // Only asked when the table is there: the command's mere listing would make it.
-  if (!TRY(legacy_filter_in_use())) return false;
-  const std::string program = TRY(legacy_program());
+  if (!TRY(legacy_filter_in_use(network.family()))) return false;
+  const std::string program = TRY(legacy_program(network.family()));
   const ProcessOutput listing = TRY(run_legacy(program, "-S", {}));
   if (!listing.succeeded()) return fail(ErrorKind::system, "{} -S FORWARD: {}: {}", program, listing.outcome(), listing.err);
   if (!legacy_policy_drops(listing.out)) return false;
@@ -169,8 +185,8 @@ Result<bool> ensure_legacy(const Prefix& network) {
 }
 
 Status clean_legacy(const Prefix& network) {
-  if (!TRY(legacy_filter_in_use())) return ok();
-  const auto program = legacy_program();
+  if (!TRY(legacy_filter_in_use(network.family()))) return ok();
+  const auto program = legacy_program(network.family());
   if (!program && program.error().kind == ErrorKind::not_found) return ok();
   if (!program) return tl::unexpected(program.error());
   constexpr int kMostCopies = 16;
@@ -185,12 +201,12 @@ Status clean_legacy(const Prefix& network) {
 
 }  // namespace
 
-Result<std::vector<ForwardChain>> parse_forward_chains(const std::string& nft_json) {
+Result<std::vector<ForwardChain>> parse_forward_chains(const std::string& nft_json, Family family) {
   std::vector<ForwardChain> out;
   for (const json& chain : TRY(nft_objects(nft_json, "chain"))) {
     ForwardChain found{nft_text(chain, "family"), nft_text(chain, "table"), nft_text(chain, "name"), nft_text(chain, "policy") == "drop"};
-    const bool sees_ipv4 = found.family == "ip" || found.family == "inet";
-    if (sees_ipv4 && nft_text(chain, "hook") == "forward") out.push_back(std::move(found));
+    const bool sees_family = found.family == protocol_of(family) || found.family == "inet";
+    if (sees_family && nft_text(chain, "hook") == "forward") out.push_back(std::move(found));
   }
   return out;
 }
@@ -204,7 +220,8 @@ Result<ForwardRules> parse_forward_rules(const std::string& nft_json, const Pref
       found.from_network = true;
     } else if (its == accepting("daddr", network)) {
       found.to_network = true;
-    } else if (const auto handle = nft_handle(rule); handle && nft_text(rule, "comment") == kComment) {
+    } else if (const auto handle = nft_handle(rule);
+               handle && nft_text(rule, "comment") == kComment && !is_of_other_family(rule, network.family())) {
       found.stale.push_back(*handle);
     }
   }
@@ -216,14 +233,14 @@ bool legacy_policy_drops(const std::string& listing) { return ("\n" + listing).f
 
 Status remove_forwarding(const Prefix& network) {
   const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));
-  for (const ForwardChain& chain : TRY(parse_forward_chains(chains))) TRY(clean_chain(chain));
+  for (const ForwardChain& chain : TRY(parse_forward_chains(chains, network.family()))) TRY(clean_chain(chain, network.family()));
   return clean_legacy(network);
 }
 
 Result<bool> ensure_forwarding(const Prefix& network) {
   const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));
   bool changed = false;
-  for (const ForwardChain& chain : TRY(parse_forward_chains(chains))) changed |= TRY(ensure_chain(chain, network));
+  for (const ForwardChain& chain : TRY(parse_forward_chains(chains, network.family()))) changed |= TRY(ensure_chain(chain, network));
   changed |= TRY(ensure_legacy(network));
   return changed;
 }

@@ -1,119 +1,9 @@
 #include "agent/health.h"
 
 #include <fmt/format.h>
-#include <httplib.h>
-
-#include <condition_variable>
-#include <deque>
-#include <thread>
+#include <fmt/ranges.h>
 
 namespace merino {
-
-namespace {
-
-constexpr const char* kPlainText = "text/plain; charset=utf-8";
-constexpr size_t kThreadLimit = 32;
-constexpr size_t kQueueLimit = 32;
-
-// A client that says nothing holds a thread for a second. Threads are made as clients come, so that a few silent ones do not keep the
-// kubelet's probe waiting; at the limits the accepting thread waits, and the kernel's backlog turns the rest away.
-class BoundedPool : public httplib::TaskQueue {
- public:
-  void enqueue(std::function<void()> task) override {
-    std::unique_lock lock(mutex_);
-    room_.wait(lock, [this] { return tasks_.size() < kQueueLimit || stopping_; });
-    tasks_.push_back(std::move(task));
-    if (idle_ < tasks_.size() && threads_.size() < kThreadLimit) threads_.emplace_back([this] { work(); });
-    ready_.notify_one();
-  }
-
-  void shutdown() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    ready_.notify_all();
-    room_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
-
- private:
-  void work() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      ++idle_;
-      ready_.wait(lock, [this] { return !tasks_.empty() || stopping_; });
-      --idle_;
-      if (tasks_.empty()) return;
-      const auto task = std::move(tasks_.front());
-      tasks_.pop_front();
-      room_.notify_one();
-      lock.unlock();
-      task();
-      lock.lock();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable ready_;
-  std::condition_variable room_;
-  std::deque<std::function<void()>> tasks_;
-  size_t idle_ = 0;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;
-};
-
-class HttpHealthServer : public HealthServer {
- public:
-  explicit HttpHealthServer(const HealthBoard& board) {
-    server_.new_task_queue = [] { return new BoundedPool; };  // httplib deletes it
-    server_.set_keep_alive_max_count(1);
-    server_.set_keep_alive_timeout(1);  // also how long it waits for a request to begin
-    server_.set_read_timeout(std::chrono::seconds(1));
-    server_.set_write_timeout(std::chrono::seconds(1));
-    // Not httplib's SO_REUSEPORT, by which two servers would share the port unknowingly.
-    server_.set_socket_options([](socket_t socket) {
-      const int on = 1;
-      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    });
-    server_.set_payload_max_length(1024);
-    serve("/healthz", [&board] { return board.healthz(HealthBoard::Clock::now()); });
-    serve("/readyz", [&board] { return board.readyz(); });
-  }
-
-  HttpHealthServer(const HttpHealthServer&) = delete;
-  HttpHealthServer& operator=(const HttpHealthServer&) = delete;
-  ~HttpHealthServer() override {
-    server_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
-
-  Status listen(const std::string& ip, uint16_t port) {
-    if (!server_.bind_to_port(ip, port)) {
-      return with_remedy(fail(ErrorKind::exists, "cannot listen on {}:{} for /healthz", ip, port),
-                         "is another process (flanneld?) listening there, and does this node have the address?");
-    }
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    // stop() has no effect on a server that does not run yet.
-    while (!server_.is_running()) std::this_thread::yield();
-    return ok();
-  }
-
- private:
-  template <class Answer>
-  void serve(const std::string& path, Answer answer) {
-    server_.Get(path, [answer](const httplib::Request&, httplib::Response& response) {
-      const HealthAnswer its = answer();
-      response.status = its.code;
-      response.set_content(its.body, kPlainText);
-    });
-  }
-
-  httplib::Server server_;
-  std::thread thread_;
-};
-
-}  // namespace
 
 void HealthBoard::beat(Clock::time_point now) {
   const std::lock_guard lock(mutex_);
@@ -125,23 +15,23 @@ void HealthBoard::publish(std::vector<std::string> missing) {
   missing_ = std::move(missing);
 }
 
-HealthAnswer HealthBoard::healthz(Clock::time_point now) const {
+HttpAnswer HealthBoard::healthz(Clock::time_point now) const {
   const std::lock_guard lock(mutex_);
   const auto silence = std::chrono::duration_cast<std::chrono::seconds>(now - last_beat_);
   if (silence <= kSilenceLimit) return {200, "merinod is running"};
   return {503, fmt::format("merinod made no progress for {} s", silence.count())};
 }
 
-HealthAnswer HealthBoard::readyz() const {
+HttpAnswer HealthBoard::readyz() const {
   const std::lock_guard lock(mutex_);
   if (missing_.empty()) return {200, "merinod is ready"};
   return {503, fmt::format("merinod is not ready yet\n{}\n", fmt::join(missing_, "\n"))};
 }
 
-Result<std::unique_ptr<HealthServer>> HealthServer::start(const std::string& ip, uint16_t port, const HealthBoard& board) {
-  auto server = std::make_unique<HttpHealthServer>(board);
-  TRY(server->listen(ip, port));
-  return server;
+Result<std::unique_ptr<HttpServer>> start_health_server(const std::string& ip, uint16_t port, const HealthBoard& board) {
+  return HttpServer::start(
+      ip, port, "/healthz",
+      {{"/healthz", [&board] { return board.healthz(HealthBoard::Clock::now()); }}, {"/readyz", [&board] { return board.readyz(); }}});
 }
 
 }  // namespace merino

@@ -11,14 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "agent/http_server.h"
 #include "base/result.h"
 
 namespace merino {
-
-struct HealthAnswer {
-  int code = 200;
-  std::string body;
-};
 
 // What the agent's thread tells the server's threads.
 class HealthBoard {
@@ -32,8 +28,8 @@ class HealthBoard {
   // Empty: ready.
   void publish(std::vector<std::string> missing);
 
-  [[nodiscard]] HealthAnswer healthz(Clock::time_point now) const;
-  [[nodiscard]] HealthAnswer readyz() const;
+  [[nodiscard]] HttpAnswer healthz(Clock::time_point now) const;
+  [[nodiscard]] HttpAnswer readyz() const;
 
  private:
   mutable std::mutex mutex_;
@@ -41,14 +37,7 @@ class HealthBoard {
   std::vector<std::string> missing_ = {"start: nothing is checked yet"};
 };
 
-class HealthServer {
- public:
-  // Listens on ip:port; `board` outlives the server. exists, with the remedy, if the address cannot be had.
-  static Result<std::unique_ptr<HealthServer>> start(const std::string& ip, uint16_t port, const HealthBoard& board);
-  virtual ~HealthServer() = default;
-
- protected:
-  HealthServer() = default;
-};
+// Listens on ip:port; `board` outlives the server. exists, with the remedy, if the address cannot be had.
+Result<std::unique_ptr<HttpServer>> start_health_server(const std::string& ip, uint16_t port, const HealthBoard& board);
 
 }  // namespace merino

@@ -1,5 +1,4 @@
 #include <fmt/core.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
@@ -9,18 +8,11 @@
 #include "agent/agent.h"
 #include "agent/cleanup.h"
 #include "agent/install_cni.h"
+#include "agent/log.h"
 #include "agent/options.h"
 #include "agent/version.h"
 
 namespace {
-
-void open_log(const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("merinod", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  logger->set_level(spdlog::level::from_str(level));
-  logger->flush_on(spdlog::level::debug);
-  spdlog::set_default_logger(std::move(logger));
-}
 
 int run_install_cni(const std::vector<std::string>& arguments) {
   const auto request = merino::parse_install_cni(arguments);
@@ -61,7 +53,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "merinod {}\n", merino::kVersion);
     return 0;
   }
-  open_log(line->options.log_level);
+  merino::open_log(line->options.log_level, line->options.log_format);
   const bool cleanup = line->command == merino::Command::cleanup;
   const auto ended = cleanup ? merino::run_cleanup(line->options) : merino::run_agent(line->options);
   if (!ended) spdlog::error("{}", ended.error().message());

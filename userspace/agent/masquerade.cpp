@@ -9,51 +9,66 @@ namespace merino {
 
 namespace {
 
+// As nftables calls the family.
+const char* protocol_of(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
+
+const char* multicast_of(Family family) { return family == Family::v4 ? "224.0.0.0/4" : "ff00::/8"; }
+
+// "ip merino"
+std::string table_of(Family family) { return fmt::format("{} merino", protocol_of(family)); }
+
 // An empty listing: there is no such table.
-Result<std::string> list_table() {
-  const std::string tables = TRY(run_nft(NftFormat::text, "list tables ip", "list the nftables tables"));
-  if (("\n" + tables).find("\ntable ip merino\n") == std::string::npos) return "";
-  return run_nft(NftFormat::text, "list table ip merino", "list the rules of nftables table ip merino");
+Result<std::string> list_table(Family family) {
+  const std::string table = table_of(family);
+  const std::string tables = TRY(run_nft(NftFormat::text, fmt::format("list tables {}", protocol_of(family)), "list the nftables tables"));
+  if (("\n" + tables).find(fmt::format("\ntable {}\n", table)) == std::string::npos) return "";
+  return run_nft(NftFormat::text, "list table " + table, "list the rules of nftables table " + table);
 }
 
 }  // namespace
 
 std::string masquerade_table(const MasqueradeRules& rules) {
+  const Family family = rules.network.family();
+  const char* ip = protocol_of(family);
   const std::string network = rules.network.masked().to_string();
   const std::string subnet = rules.subnet.masked().to_string();
   const std::string verdict = rules.ports == MasqueradePorts::fully_random ? "masquerade fully-random" : "masquerade";
   // Mark 0x4000 is kube-proxy's "masquerade this": it does so itself.
   const std::string lines[] = {
       "meta mark & 0x00004000 == 0x00004000 return",
-      fmt::format("ip saddr {} ip daddr {} return", subnet, network),
-      fmt::format("ip saddr {} ip daddr {} return", network, subnet),
-      fmt::format("ip saddr != {} ip daddr {} return", network, subnet),
-      fmt::format("ip saddr {} ip daddr != 224.0.0.0/4 {}", network, verdict),
-      fmt::format("ip saddr != {0} ip daddr {0} {1}", network, verdict),
+      fmt::format("{0} saddr {1} {0} daddr {2} return", ip, subnet, network),
+      fmt::format("{0} saddr {1} {0} daddr {2} return", ip, network, subnet),
+      fmt::format("{0} saddr != {1} {0} daddr {2} return", ip, network, subnet),
+      fmt::format("{0} saddr {1} {0} daddr != {2} {3}", ip, network, multicast_of(family), verdict),
+      fmt::format("{0} saddr != {1} {0} daddr {1} {2}", ip, network, verdict),
   };
-  std::string table = "table ip merino {\n\tchain postrouting {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n";
+  std::string table =
+      fmt::format("table {} {{\n\tchain postrouting {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n", table_of(family));
   for (const std::string& line : lines) table += fmt::format("\t\t{} comment \"merino masq\"\n", line);
   return table + "\t}\n}\n";
 }
 
 Result<bool> Masquerade::ensure(const MasqueradeRules& rules) {
+  const Family family = rules.network.family();
+  const std::string name = table_of(family);
   const std::string wanted = masquerade_table(rules);
-  const std::string current = TRY(list_table());
-  if (current == wanted || (applied_ == wanted && current == listing_)) return false;
+  const std::string current = TRY(list_table(family));
+  auto& written = written_[family];
+  if (current == wanted || (written && written->table == wanted && written->listing == current)) return false;
   // "add" first, because deleting what is not there fails.
-  TRY(run_nft(NftFormat::text, "add table ip merino\ndelete table ip merino\n" + wanted,
-              "write the masquerade rules to nftables table ip merino"));
-  spdlog::info("nftables table ip merino {}: pod traffic that leaves {} is masqueraded", current.empty() ? "made" : "replaced",
+  TRY(run_nft(NftFormat::text, fmt::format("add table {0}\ndelete table {0}\n{1}", name, wanted),
+              "write the masquerade rules to nftables table " + name));
+  spdlog::info("nftables table {} {}: pod traffic that leaves {} is masqueraded", name, current.empty() ? "made" : "replaced",
                rules.network.to_string());
-  applied_ = wanted;
-  listing_ = TRY(list_table());
+  written = Written{wanted, TRY(list_table(family))};
   return true;
 }
 
-Result<bool> Masquerade::ensure_absent() {
-  if (TRY(list_table()).empty()) return false;
-  TRY(run_nft(NftFormat::text, "delete table ip merino", "remove nftables table ip merino"));
-  spdlog::info("nftables table ip merino removed: pod traffic is not masqueraded by merino");
+Result<bool> Masquerade::ensure_absent(Family family) {
+  if (TRY(list_table(family)).empty()) return false;
+  const std::string name = table_of(family);
+  TRY(run_nft(NftFormat::text, "delete table " + name, "remove nftables table " + name));
+  spdlog::info("nftables table {} removed: pod traffic is not masqueraded by merino", name);
   return true;
 }
 

@@ -20,33 +20,53 @@ int64_t to_unix(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
-// flannel's name of the backend in leases: alloc has none.
-std::string lease_backend(const Node& node) { return node.conf.backend == BackendType::alloc ? "" : backend_name(node.conf.backend); }
+constexpr int kUdpHeader = 8;
+constexpr int kVxlanHeaders = 8 + 14;  // VXLAN and the inner Ethernet
+constexpr int ip_header(Family family) { return family == Family::v4 ? 20 : 40; }
 
-// Why a lease cannot become a peer, whatever the way to it; empty if it can.
+// flannel's name of the backend in leases: udp and alloc have none.
+std::string lease_backend(const Node& node) {
+  const BackendType type = node.conf.backend;
+  return type == BackendType::alloc || type == BackendType::udp ? "" : backend_name(type);
+}
+
+// Why a lease cannot become a peer of any family; empty if it can.
 std::string lease_obstacle(const Node& node, const Lease& lease) {
   const LeaseAttributes& its = lease.attributes;
-  const bool is_vxlan = node.conf.backend == BackendType::vxlan;
-  if (its.backend_type != lease_backend(node) || is_vxlan != its.vxlan.has_value())
+  if (its.backend_type != lease_backend(node))
     return fmt::format("backend type \"{}\", this node has {}", its.backend_type, backend_name(node.conf.backend));
-  // flannel's lease has room for 16 bits of the VNI.
-  if (is_vxlan && (its.vxlan->vni & 0xffffU) != (node.conf.vxlan.vni & 0xffffU))
-    return fmt::format("VNI {}, this node has {}", its.vxlan->vni, node.conf.vxlan.vni);
-  if (!node.conf.network.contains(lease.subnet)) return fmt::format("outside the network {}", node.conf.network.to_string());
-  if (lease.subnet.overlaps(node.lease.subnet)) return fmt::format("overlaps this node's subnet {}", node.lease.subnet.to_string());
-  if (its.public_ip == node.uplink.public_ip || its.public_ip == node.uplink.address) {
-    return fmt::format("an old lease of this node, which has {} now", node.lease.subnet.to_string());
-  }
+  if (overlap(lease.subnet, node.lease.subnet)) return fmt::format("overlaps this node's subnet {}", to_string(node.lease.subnet));
+  if (is_same_node(its.public_ip, node.uplink.public_ip) || is_same_node(its.public_ip, node.uplink.address))
+    return fmt::format("an old lease of this node, which has {} now", to_string(node.lease.subnet));
   return "";
 }
 
-// The peer of a lease that has no obstacle, by the way that the backend has to it.
-Result<Peer> make_peer(const Node& node, const Lease& lease) {
-  const IpAddress& address = lease.attributes.public_ip;
-  const auto found = node.segment.find(address);
+// What of the lease concerns one family, if it can become a peer of that.
+Result<Peer> candidate(const Node& node, const Lease& lease, Family family) {
+  const auto& subnet = lease.subnet[family];
+  const auto& address = lease.attributes.public_ip[family];
+  const auto& vxlan = lease.attributes.vxlan[family];
+  if (!subnet) return fail(ErrorKind::invalid, "it has no {} subnet", family_name(family));
+  if (!address) return fail(ErrorKind::invalid, "it says no {} address of its node", family_name(family));
+  const Prefix& network = node.conf.pools[family]->network;
+  if (!network.contains(*subnet)) return fail(ErrorKind::invalid, "outside the network {}", network.to_string());
+  if (node.conf.backend == BackendType::udp) return Peer{*subnet, *address, {}, PeerKind::udp};
+  if (node.conf.backend != BackendType::vxlan) return Peer{*subnet, *address, {}, PeerKind::direct};
+  if (!vxlan) return fail(ErrorKind::invalid, "it says no {} VtepMAC", family_name(family));
+  // flannel's lease has room for 16 bits of the VNI.
+  if ((vxlan->vni & 0xffffU) != (node.conf.vxlan.vni & 0xffffU))
+    return fail(ErrorKind::invalid, "VNI {}, this node has {}", vxlan->vni, node.conf.vxlan.vni);
+  return Peer{*subnet, *address, vxlan->vtep_mac, PeerKind::vxlan};
+}
+
+// The same by the way that the backend has to the node.
+Result<Peer> make_peer(const Node& node, const Lease& lease, Family family) {
+  const Peer peer = TRY(candidate(node, lease, family));
+  if (!node.conf.has_direct_peers()) return peer;
+  const auto found = node.segment.find(peer.underlay);
   if (found != node.segment.end() && found->second.obstacle.empty())
-    return Peer{lease.subnet, address, found->second.mac, PeerKind::direct};
-  if (node.conf.backend == BackendType::vxlan) return Peer{lease.subnet, address, lease.attributes.vxlan->vtep_mac, PeerKind::vxlan};
+    return Peer{peer.subnet, peer.underlay, found->second.mac, PeerKind::direct};
+  if (peer.kind == PeerKind::vxlan) return peer;
   if (found == node.segment.end()) return fail(ErrorKind::unavailable, "the way to it is not known yet");
   return fail(ErrorKind::unavailable, "{}: host-gw does not reach it, vxlan with DirectRouting does", found->second.obstacle);
 }
@@ -67,17 +87,38 @@ bool is_aside(const std::string& step) { return std::find(std::begin(kStepsAside
 
 }  // namespace
 
-int tunnel_overhead(const Node& node) { return node.conf.backend == BackendType::vxlan ? kVxlanOverhead : 0; }
+std::vector<Family> families(const Node& node) {
+  std::vector<Family> used;
+  std::copy_if(kFamilies.begin(), kFamilies.end(), std::back_inserter(used),
+               [&](Family family) { return node.conf.pools[family].has_value(); });
+  return used;
+}
+
+int tunnel_overhead(const Node& node) {
+  int largest = 0;
+  for (const Family family : families(node)) {
+    if (node.conf.backend == BackendType::vxlan) largest = std::max(largest, ip_header(family) + kUdpHeader + kVxlanHeaders);
+    if (node.conf.backend == BackendType::udp) largest = std::max(largest, ip_header(family) + kUdpHeader);
+  }
+  return largest;
+}
+
 int tunnel_mtu(const Node& node) { return node.conf.vxlan.mtu.value_or(node.uplink.mtu) - tunnel_overhead(node); }
 
-IpAddress device_address(const Node& node) { return node.lease.subnet.masked().address(); }
-IpAddress gateway_address(const Node& node) { return device_address(node).plus(1); }
+uint16_t tunnel_port(const Node& node) {
+  if (node.conf.backend == BackendType::vxlan) return node.conf.vxlan.port;
+  return node.conf.backend == BackendType::udp ? node.conf.udp.port : 0;
+}
+
+IpAddress device_address(const Prefix& subnet) { return subnet.masked().address(); }
+IpAddress gateway_address(const Prefix& subnet) { return device_address(subnet).plus(1); }
 
 LeaseAttributes lease_attributes(const Node& node) {
   LeaseAttributes attributes;
   attributes.public_ip = node.uplink.public_ip;
   attributes.backend_type = lease_backend(node);
-  if (node.conf.backend == BackendType::vxlan) attributes.vxlan = VxlanLease{node.conf.vxlan.vni, node.vtep_mac};
+  if (node.conf.backend != BackendType::vxlan) return attributes;
+  for (const Family family : families(node)) attributes.vxlan[family] = VxlanLease{node.conf.vxlan.vni, node.vtep_mac[family].value()};
   return attributes;
 }
 
@@ -90,34 +131,47 @@ std::string fast_path_obstacle(const Node& node) {
 
 merino_config programs_config(const Node& node) {
   merino_config config{};
-  config.underlay_v4 = to_abi(node.uplink.address);
-  config.network_v4 = to_abi(node.conf.network.masked().address());
-  config.network_v4_len = static_cast<uint32_t>(node.conf.network.mapped_length());
+  for (const Family family : families(node)) {
+    merino_family& its = family == Family::v4 ? config.v4 : config.v6;
+    const Prefix& network = node.conf.pools[family]->network;
+    its.underlay = to_abi(node.uplink.address[family].value());
+    its.network = to_abi(network.masked().address());
+    its.network_len = static_cast<uint32_t>(network.mapped_length());
+    if (node.vtep_mac[family]) to_abi(*node.vtep_mac[family], its.vtep_mac);
+  }
   config.uplink_ifindex = node.uplink.index;
   config.device_ifindex = node.device_index;
   config.vni = node.conf.vxlan.vni;
   config.pod_mtu = static_cast<uint32_t>(tunnel_mtu(node));
-  config.tunnel_port = node.conf.backend == BackendType::vxlan ? htons(node.conf.vxlan.port) : 0;
+  config.tunnel_port = htons(tunnel_port(node));
+  config.tunnel = node.conf.backend == BackendType::udp ? MERINO_PEER_UDP : MERINO_PEER_VXLAN;
+  config.device_port = htons(node.conf.vxlan.port);
   config.direct = node.conf.has_direct_peers() ? 1 : 0;
-  to_abi(node.vtep_mac, config.vtep_mac);
   config.fast_path = fast_path_obstacle(node).empty() ? 1 : 0;
   return config;
 }
 
 Status check_backend(const Node& node) {
-  if (node.conf.backend != BackendType::host_gw || node.uplink.public_ip == node.uplink.address) return ok();
-  return with_remedy(fail(ErrorKind::invalid,
-                          "host-gw: the public address {} is not that of {}, which is {}: other nodes would route to an address that is "
-                          "not on their segment",
-                          node.uplink.public_ip.to_string(), node.uplink.name, node.uplink.address.to_string()),
-                     "leave --public-ip out, or set Backend.Type to \"vxlan\", which works through NAT");
+  if (node.conf.backend != BackendType::host_gw) return ok();
+  for (const Family family : families(node)) {
+    if (node.uplink.public_ip[family] == node.uplink.address[family]) continue;
+    return with_remedy(fail(ErrorKind::invalid,
+                            "host-gw: the public address {} is not that of {}, which is {}: other nodes would route to an address that is "
+                            "not on their segment",
+                            node.uplink.public_ip[family]->to_string(), node.uplink.name, node.uplink.address[family]->to_string()),
+                       "leave --public-ip out, or set Backend.Type to \"vxlan\", which works through NAT");
+  }
+  return ok();
 }
 
 std::vector<IpAddress> direct_candidates(const Node& node) {
   std::vector<IpAddress> addresses;
   if (!node.conf.has_direct_peers()) return addresses;
   for (const Lease& lease : node.leases.leases) {
-    if (lease.subnet != node.lease.subnet && lease_obstacle(node, lease).empty()) addresses.push_back(lease.attributes.public_ip);
+    if (lease.subnet == node.lease.subnet || !lease_obstacle(node, lease).empty()) continue;
+    for (const Family family : families(node)) {
+      if (const auto peer = candidate(node, lease, family)) addresses.push_back(peer->underlay);
+    }
   }
   return addresses;
 }
@@ -128,23 +182,24 @@ PeerSelection select_peers(const Node& node) {
   for (const Lease& lease : node.leases.leases) {
     if (lease.subnet == node.lease.subnet) continue;
     std::string reason = lease_obstacle(node, lease);
-    if (reason.empty()) {
-      auto peer = make_peer(node, lease);
-      if (peer) {
-        selection.peers.push_back(*std::move(peer));
-        continue;
-      }
-      reason = peer.error().what;
+    for (const Family family : families(node)) {
+      if (!reason.empty()) break;
+      auto peer = make_peer(node, lease, family);
+      if (peer) selection.peers.push_back(*std::move(peer));
+      if (!peer) reason = peer.error().what;
     }
-    selection.ignored.push_back({format_subnet_key(lease.subnet), reason});
+    if (!reason.empty()) selection.ignored.push_back({format_subnet_key(lease.subnet), reason});
   }
   return selection;
 }
 
 SubnetEnv make_subnet_env(const Node& node) {
   SubnetEnv env;
-  env.networks = {node.conf.network};
-  env.subnet = Prefix(gateway_address(node), node.lease.subnet.length());
+  for (const Family family : families(node)) {
+    const Prefix& subnet = node.lease.subnet[family].value();
+    (family == Family::v4 ? env.networks : env.networks_v6) = {node.conf.pools[family]->network};
+    (family == Family::v4 ? env.subnet : env.subnet_v6) = Prefix(gateway_address(subnet), subnet.length());
+  }
   env.mtu = tunnel_mtu(node);
   env.ip_masq = node.options.ip_masq;
   return env;
@@ -160,11 +215,9 @@ AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, c
   status.uplink_index = node.uplink.index;
   status.uplink_mtu = node.uplink.mtu;
   status.backend = backend_name(node.conf.backend);
-  if (node.conf.backend == BackendType::vxlan) {
-    status.vni = node.conf.vxlan.vni;
-    status.port = node.conf.vxlan.port;
-  }
-  status.network = node.conf.network;
+  if (node.conf.backend == BackendType::vxlan) status.vni = node.conf.vxlan.vni;
+  status.port = tunnel_port(node);
+  status.network = node.conf.networks();
   status.subnet = node.lease.subnet;
   status.vtep_mac = node.vtep_mac;
   status.mtu = tunnel_mtu(node);

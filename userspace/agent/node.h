@@ -19,7 +19,6 @@
 namespace merino {
 
 inline constexpr const char* kDeviceName = "merino0";
-inline constexpr int kVxlanOverhead = 50;  // IPv4 + UDP + VXLAN + inner Ethernet
 
 // What is known of another node's address, where peers without a tunnel are possible.
 struct SegmentHost {
@@ -32,7 +31,7 @@ struct Node {
   AgentOptions options;
   NetConf conf;
   Uplink uplink;
-  MacAddress vtep_mac;
+  PerFamily<MacAddress> vtep_mac;  // vxlan: of each family that is used; they differ where flanneld's two devices had them before
   Lease lease;
   LeaseSet leases;                             // of all nodes, the own one among them
   unsigned device_index = 0;                   // merino0; 0 as long as there is none
@@ -40,13 +39,19 @@ struct Node {
   bool conntrack = false;                      // the kernel can say whether a flow is translated
 };
 
-// MTU of merino0 and of the pods: the uplink's less what the backend puts in front.
+// The families of the pod network.
+std::vector<Family> families(const Node& node);
+
+// MTU of merino0 and of the pods: the uplink's less the most that the backend puts in front of a packet of any family.
 int tunnel_overhead(const Node& node);
 int tunnel_mtu(const Node& node);
 
+// UDP port of the tunnel; 0: the backend has none.
+uint16_t tunnel_port(const Node& node);
+
 // The address of merino0 that the node's own traffic into the network has (flannel's: <subnet>.0), and the pods' gateway (<subnet>.1).
-IpAddress device_address(const Node& node);
-IpAddress gateway_address(const Node& node);
+IpAddress device_address(const Prefix& subnet);
+IpAddress gateway_address(const Prefix& subnet);
 
 // Everything that the node says of itself in its lease.
 LeaseAttributes lease_attributes(const Node& node);
@@ -60,7 +65,7 @@ merino_config programs_config(const Node& node);
 // What the configuration and the uplink do not allow together.
 Status check_backend(const Node& node);
 
-// Addresses of other nodes for which `segment` is to be filled.
+// Addresses of other nodes for which `segment` is to be filled, of both families.
 std::vector<IpAddress> direct_candidates(const Node& node);
 
 struct PeerSelection {

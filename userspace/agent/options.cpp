@@ -97,8 +97,19 @@ Apply list_into(std::vector<std::string> AgentOptions::*field) {
 Apply address_into(std::optional<IpAddress> AgentOptions::*field) {
   return [field](CommandLine& line, const std::string& value) -> Status {
     auto address = IpAddress::parse(value);
-    if (!address || !address->is_v4()) return fail(ErrorKind::invalid, "\"{}\" is not an IPv4 address", value);
+    if (!address) return fail(ErrorKind::invalid, "\"{}\" is not an IP address", value);
     line.options.*field = *address;
+    return ok();
+  };
+}
+
+// An empty value is no address, as for flanneld.
+Apply public_ip_of(Family family) {
+  return [family](CommandLine& line, const std::string& value) -> Status {
+    if (value.empty()) return ok();
+    auto address = IpAddress::parse(value);
+    if (!address || address->family() != family) return fail(ErrorKind::invalid, "\"{}\" is not an {} address", value, family_name(family));
+    line.options.public_ip[family] = *address;
     return ok();
   };
 }
@@ -140,10 +151,10 @@ Status apply_log_level(CommandLine& line, const std::string& value) {
   return ok();
 }
 
-// Its default says nothing, any other value is refused.
-Status refuse_ipv6(CommandLine&, const std::string& value) {
-  if (value.empty()) return ok();
-  return with_remedy(fail(ErrorKind::unsupported, "unsupported in this version"), "leave the flag out: this version carries IPv4 only");
+Status apply_log_format(CommandLine& line, const std::string& value) {
+  if (value != "text" && value != "json") return fail(ErrorKind::invalid, "\"{}\" is neither text nor json", value);
+  line.options.log_format = value == "json" ? LogFormat::json : LogFormat::text;
+  return ok();
 }
 
 std::vector<Flag> make_flags() {
@@ -153,6 +164,7 @@ std::vector<Flag> make_flags() {
       {"lease-dir", value, "", "directory of lease files that all nodes of the network share: the lease store",
        text_into(&AgentOptions::lease_dir)},
       {"log-level", value, defaults.log_level, "debug, info, warning or error", apply_log_level},
+      {"log-format", value, "text", "text, or json: one object a line", apply_log_format},
       {"net-config-path", value, defaults.net_conf_path, "the network's configuration", text_into(&AgentOptions::net_conf_path)},
       {"subnet-file", value, defaults.subnet_file, "what the CNI plugin reads is written here", text_into(&AgentOptions::subnet_file)},
       {"iface", repeated, "", "interface for traffic between nodes, by address or name; the first that exists is taken",
@@ -160,8 +172,8 @@ std::vector<Flag> make_flags() {
       {"iface-regex", repeated, "", "the same by a regular expression, matched against all addresses, then against names",
        list_into(&AgentOptions::iface_regexes)},
       {"iface-can-reach", value, "", "the same by the route to this address", address_into(&AgentOptions::iface_can_reach)},
-      {"public-ip", value, "", "address under which other nodes reach this one (default: the interface's)",
-       address_into(&AgentOptions::public_ip)},
+      {"public-ip", value, "", "address under which other nodes reach this one (default: the interface's)", public_ip_of(Family::v4)},
+      {"public-ipv6", value, "", "the same for IPv6", public_ip_of(Family::v6)},
       {"ip-masq", boolean, "false", "masquerade traffic of pods that leaves the network", bool_into(&AgentOptions::ip_masq, true)},
       {"ip-masq-fully-random-disable", boolean, "false", "do not randomise the ports of masqueraded traffic",
        bool_into(&AgentOptions::masq_fully_random, false)},
@@ -175,6 +187,8 @@ std::vector<Flag> make_flags() {
        number_into(&AgentOptions::renew_margin, 1, 1439)},
       {"healthz-ip", value, defaults.healthz_ip, "address of /healthz and /readyz", text_into(&AgentOptions::healthz_ip)},
       {"healthz-port", value, "0", "port of /healthz and /readyz; 0 is off", number_into(&AgentOptions::healthz_port, 0, 65535)},
+      {"metrics-ip", value, defaults.metrics_ip, "address of /metrics, for Prometheus", text_into(&AgentOptions::metrics_ip)},
+      {"metrics-port", value, "0", "port of /metrics; 0 is off", number_into(&AgentOptions::metrics_port, 0, 65535)},
       {"etcd-endpoints", value, fmt::format("{}", fmt::join(defaults.etcd.endpoints, ",")), "etcd's client URLs, separated by commas",
        apply_etcd_endpoints},
       {"etcd-prefix", value, defaults.etcd.prefix, "where the network's configuration and leases are in etcd",
@@ -197,7 +211,6 @@ std::vector<Flag> make_flags() {
       {"ip-blackhole-route", boolean, "false",
        "without effect: what has the address of no pod is dropped in merino0 and counted, with or without a route for it",
        apply_boolean_without_effect},
-      {"public-ipv6", value, "", "not supported in this version", refuse_ipv6},
       {"vmodule", value, "", "without effect, for flanneld's command lines", accept_without_effect},
       {"log_backtrace_at", value, ":0", "without effect, for flanneld's command lines", accept_without_effect},
       {"v", value, "0", "verbosity; 1 and above is --log-level=debug", apply_verbosity},

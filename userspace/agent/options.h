@@ -13,7 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "base/address.h"
+#include "agent/log.h"
+#include "base/per_family.h"
 #include "base/result.h"
 #include "cluster/etcd_source.h"
 #include "cluster/kube_source.h"
@@ -33,7 +34,7 @@ struct AgentOptions {
   std::vector<std::string> ifaces;
   std::vector<std::string> iface_regexes;
   std::optional<IpAddress> iface_can_reach;
-  std::optional<IpAddress> public_ip;
+  PerFamily<IpAddress> public_ip;
 
   bool ip_masq = false;
   bool masq_fully_random = true;
@@ -45,8 +46,11 @@ struct AgentOptions {
 
   std::string healthz_ip = "0.0.0.0";
   uint16_t healthz_port = 0;  // 0: off
+  std::string metrics_ip = "0.0.0.0";
+  uint16_t metrics_port = 0;  // 0: off
 
   std::string log_level = "info";
+  LogFormat log_format = LogFormat::text;
 };
 
 enum class Command { run, cleanup, help, version };

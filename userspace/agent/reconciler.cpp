@@ -49,14 +49,21 @@ void Reconciler::run(unsigned causes, Clock::time_point now) {
 
 void Reconciler::attempt(Entry& entry, Clock::time_point now) {
   entry.last_attempt = now;
+  StepCounts& counts = entry.state.counts;
+  const auto begin = Clock::now();
   const Result<bool> result = entry.step.run();
+  counts.busy += Clock::now() - begin;
+  ++counts.runs;
   if (result) {
+    const bool follows = std::any_of(entry.needs.begin(), entry.needs.end(), [&](size_t need) { return entries_[need].changed; });
+    if (*result && entry.state.ever_ok && !follows) ++counts.heals;
     entry.changed = *result || !entry.state.ever_ok;
     entry.state.ever_ok = true;
     entry.backoff = std::chrono::milliseconds{0};
     settle(entry, StepCondition::ok, "");
     return;
   }
+  ++counts.failures;
   // Part of the work may have been done: whoever builds on it looks again.
   entry.changed = entry.state.ever_ok;
   entry.backoff = std::clamp(entry.backoff * 2, kFirstBackoff, entry.step.longest_backoff);

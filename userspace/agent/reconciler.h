@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -32,12 +33,22 @@ inline constexpr std::chrono::milliseconds kEventBackoff{1000};
 
 enum class StepCondition { waiting, ok, failed };
 
+// What a step did since the start.
+struct StepCounts {
+  uint64_t runs = 0;
+  uint64_t failures = 0;
+  // Something that stood had to be changed although no earlier step had changed: somebody else had touched it.
+  uint64_t heals = 0;
+  std::chrono::nanoseconds busy{0};
+};
+
 struct StepState {
   std::string name;
   StepCondition condition = StepCondition::waiting;
   bool ever_ok = false;
   std::string error;                            // of the last attempt, if it failed; what is waited for, if it waits
   std::chrono::system_clock::time_point since;  // when the condition or the error became what it is
+  StepCounts counts{};
 };
 
 class Reconciler {

@@ -17,34 +17,57 @@ namespace merino {
 
 namespace {
 
-// The MAC that peers know, so that neither a restart nor a takeover changes anything for them: the device's, flanneld's device's, else the
-// one that was published last.
-Result<MacAddress> previous_mac(const Node& node, const std::optional<LeaseAttributes>& published, Netlink& netlink, LeaseStore& store) {
-  const auto device = TRY(netlink.link_by_name(kDeviceName));
-  if (device && device->kind == "vxlan" && device->mac.is_unicast()) return device->mac;
-  const auto flannel = TRY(flannel_device(netlink, node.conf.vxlan.vni));
-  if (flannel && flannel->mac.is_unicast()) return flannel->mac;
-  if (published && published->vxlan) return published->vxlan->vtep_mac;
+// What this node said of itself last, as far as Node or lease still say it.
+Result<PerFamily<VxlanLease>> published_vxlan(const Node& node, const NodeHints& hints, LeaseStore& store) {
+  if (hints.published && !hints.published->vxlan.empty()) return hints.published->vxlan;
   const LeaseSet leases = TRY(store.list());
   for (const Lease& lease : leases.leases) {
-    if (lease.attributes.public_ip == node.uplink.public_ip && lease.attributes.vxlan) return lease.attributes.vxlan->vtep_mac;
+    if (is_same_node(lease.attributes.public_ip, node.uplink.public_ip) && !lease.attributes.vxlan.empty()) return lease.attributes.vxlan;
   }
-  return MacAddress::random();
+  return PerFamily<VxlanLease>{};
 }
 
-std::optional<Prefix> previous_subnet(const std::string& path) {
+// The MAC that peers know, so that neither a restart nor a takeover changes anything for them: the device's or flanneld's device's, else
+// the one that was published last. merino0 has IPv4's, or the only one; a second one is known by the programs and by what was published.
+Result<PerFamily<MacAddress>> previous_macs(const Node& node, const NodeHints& hints, Netlink& netlink, LeaseStore& store) {
+  const auto device = TRY(netlink.link_by_name(kDeviceName));
+  std::optional<MacAddress> fallback;
+  if (device && device->kind == "vxlan" && device->mac.is_unicast()) fallback = device->mac;
+  std::optional<PerFamily<VxlanLease>> published;
+  PerFamily<MacAddress> macs;
+  for (const Family family : families(node)) {
+    const auto flannel = TRY(flannel_device(netlink, node.conf.vxlan.vni, family));
+    const bool is_devices = fallback && family == families(node).front();
+    if (is_devices) {
+      macs[family] = fallback;
+    } else if (flannel && flannel->mac.is_unicast()) {
+      macs[family] = flannel->mac;
+    } else {
+      if (!published) published = TRY(published_vxlan(node, hints, store));
+      if ((*published)[family]) macs[family] = (*published)[family]->vtep_mac;
+    }
+    if (!macs[family]) macs[family] = fallback.value_or(MacAddress::random());
+    if (!fallback) fallback = macs[family];
+  }
+  return macs;
+}
+
+Subnets previous_subnets(const std::string& path) {
   const auto env = load_subnet_env(path);
-  if (env && env->subnet) return env->subnet->masked();
   if (!env && env.error().kind != ErrorKind::not_found) spdlog::warn("the previous subnet is not known: {}", env.error().message());
-  return std::nullopt;
+  Subnets subnets;
+  if (env && env->subnet) subnets.v4 = env->subnet->masked();
+  if (env && env->subnet_v6) subnets.v6 = env->subnet_v6->masked();
+  return subnets;
 }
 
 Status check_mtu(const Node& node) {
-  constexpr int kSmallest = 576;  // what every IPv4 host must be able to take (RFC 791)
-  if (tunnel_mtu(node) >= kSmallest) return ok();
+  // What every host must be able to take (RFC 791; RFC 8200, section 5).
+  const int smallest = node.conf.pools.v6 ? 1280 : 576;
+  if (tunnel_mtu(node) >= smallest) return ok();
   return with_remedy(fail(ErrorKind::invalid, "an MTU of {} leaves {} bytes for pods, too few", tunnel_mtu(node) + tunnel_overhead(node),
                           tunnel_mtu(node)),
-                     fmt::format("set the MTU of {} or Backend.MTU to {} or more", node.uplink.name, kSmallest + tunnel_overhead(node)));
+                     fmt::format("set the MTU of {} or Backend.MTU to {} or more", node.uplink.name, smallest + tunnel_overhead(node)));
 }
 
 }  // namespace
@@ -77,17 +100,19 @@ Result<Node> start_node(const AgentOptions& options, Netlink& netlink, LeaseStor
   node.options = options;
   node.conf = TRY(store.load_conf(options.net_conf_path));
   const NodeHints hints = TRY(store.hints());
-  if (hints.public_ip) node.options.public_ip = hints.public_ip;
-  node.uplink = TRY(find_uplink(node.options, netlink));
+  for (const Family family : kFamilies) {
+    if (hints.public_ip[family]) node.options.public_ip[family] = hints.public_ip[family];
+  }
+  node.uplink = TRY(find_uplink(node, netlink));
   TRY(check_mtu(node));
   TRY(check_backend(node));
-  node.vtep_mac = TRY(previous_mac(node, hints.published, netlink, store));
-  const auto previous = previous_subnet(options.subnet_file);
+  node.vtep_mac = TRY(previous_macs(node, hints, netlink, store));
+  const Subnets previous = previous_subnets(options.subnet_file);
   node.lease = TRY(store.acquire(node.conf, {lease_attributes(node), previous}));
   spdlog::info("uplink is {} (index {}, MTU {}), endpoint {}, public address {}", node.uplink.name, node.uplink.index, node.uplink.mtu,
-               node.uplink.address.to_string(), node.uplink.public_ip.to_string());
-  spdlog::info("lease of {} in {} ({}), VTEP MAC {}", node.lease.subnet.to_string(), node.conf.network.to_string(),
-               previous == node.lease.subnet ? "as before" : "new", node.vtep_mac.to_string());
+               to_string(node.uplink.address), to_string(node.uplink.public_ip));
+  spdlog::info("lease of {} in {} ({}), VTEP MAC {}", to_string(node.lease.subnet), to_string(node.conf.networks()),
+               previous == node.lease.subnet ? "as before" : "new", to_string(node.vtep_mac));
   return node;
 }
 

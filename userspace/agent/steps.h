@@ -29,14 +29,15 @@ struct Site {
   int rules_takeovers = 0;
   std::map<IpAddress, std::chrono::steady_clock::time_point> probed{};  // neighbours that the kernel was asked to find, and when
   bool modprobe_tried = false;
-  bool announced = false;  // the store has been told that the network is up
+  std::vector<OperatorNotice> host_notices{};  // as of the last follow_uplink()
+  bool announced = false;                      // the store has been told that the network is up
 };
 
 // The snapshot that choose_uplink() wants.
 Result<NetworkSnapshot> take_snapshot(Netlink& netlink);
 
 // The uplink by its options, at the start.
-Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink);
+Result<Uplink> find_uplink(const Node& node, Netlink& netlink);
 
 // steps_node.cpp
 Result<bool> follow_uplink(Site& site);    // its index and MTU; another uplink only when this one's name or address is gone

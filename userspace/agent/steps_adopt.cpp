@@ -23,18 +23,45 @@ const Link* find_link(const std::vector<Link>& links, unsigned index) {
   return found == links.end() ? nullptr : &*found;
 }
 
-// Pods on the bridge take the other pods of this node's subnet for neighbours and ask for their MACs: the host answers in their place,
-// at once, as far as it routes them elsewhere than to the bridge.
-Result<bool> keep_bridge_answering(const Link& bridge) {
+// Pods on the bridge take the other pods of this node's subnet for neighbours and ask for their MACs: the host answers in their place, at
+// once. In IPv4 as far as it routes them elsewhere than to the bridge; in IPv6 the kernel has to be told each address.
+Result<bool> keep_bridge_answering(Site& site, const Link& bridge, const std::vector<IpAddress>& beside) {
+  struct Setting {
+    Family family;
+    const char* key;
+    const char* value;
+  };
+  constexpr Setting kSettings[] = {{Family::v4, "net/ipv4/conf/{}/proxy_arp", "1"},
+                                   {Family::v4, "net/ipv4/neigh/{}/proxy_delay", "0"},
+                                   {Family::v6, "net/ipv6/conf/{}/forwarding", "1"},
+                                   {Family::v6, "net/ipv6/conf/{}/proxy_ndp", "1"},
+                                   {Family::v6, "net/ipv6/neigh/{}/proxy_delay", "0"}};
   bool changed = false;
-  const std::pair<const char*, const char*> settings[] = {{"net/ipv4/conf/{}/proxy_arp", "1"}, {"net/ipv4/neigh/{}/proxy_delay", "0"}};
-  for (const auto& [key, value] : settings) {
+  for (const auto& [family, key, value] : kSettings) {
     const std::string name = fmt::format(fmt::runtime(key), bridge.name);
-    if (!TRY(ensure_sysctl(name, value))) continue;
+    if (!site.node.lease.subnet[family] || !TRY(ensure_sysctl(name, value))) continue;
     spdlog::info("sysctl {} set to {}: pods on {} find pods that are not on it", name, value, bridge.name);
     changed = true;
   }
-  return changed;
+  const auto& subnet = site.node.lease.subnet.v6;
+  if (!subnet || !TRY(site.netlink.ensure_proxies(bridge.index, *subnet, beside))) return changed;
+  spdlog::info("{} answers for {} IPv6 addresses of pods that are not on it", bridge.name, beside.size());
+  return true;
+}
+
+// The IPv6 addresses of this node's pods that the host reaches otherwise than by the bridge.
+Result<std::vector<IpAddress>> beside_bridge(Site& site, const std::vector<Attachment>& adopted) {
+  std::vector<Attachment> pods = TRY(list_attachments()).attachments;
+  pods.insert(pods.end(), adopted.begin(), adopted.end());
+  std::vector<IpAddress> beside;
+  for (const Attachment& pod : pods) {
+    const auto link = pod.complete ? TRY(site.netlink.link_by_index(pod.host_ifindex)) : std::nullopt;
+    if (!link || link->master_index != 0) continue;
+    for (const Prefix& address : pod.addresses) {
+      if (address.family() == Family::v6) beside.push_back(address.address());
+    }
+  }
+  return beside;
 }
 
 // Does the host's stack send to the pod by this veth, or by the bridge whose port it is?
@@ -97,9 +124,9 @@ bool is_among(const std::vector<Attachment>& pods, const Attachment& pod) { retu
 
 }  // namespace
 
-Result<std::optional<Link>> gateway_bridge(Netlink& netlink, const IpAddress& gateway) {
+Result<std::optional<Link>> gateway_bridge(Netlink& netlink, const PerFamily<IpAddress>& gateways) {
   for (const LinkAddress& address : TRY(netlink.addresses())) {
-    if (address.prefix.address() != gateway) continue;
+    if (gateways[address.prefix.family()] != address.prefix.address()) continue;
     const auto link = TRY(netlink.link_by_index(address.link_index));
     if (link && link->kind == "bridge") return link;
   }
@@ -108,7 +135,9 @@ Result<std::optional<Link>> gateway_bridge(Netlink& netlink, const IpAddress& ga
 
 Result<bool> keep_adopted(Site& site) {
   const FileLock lock = TRY(attachments_lock());
-  const auto bridge = TRY(gateway_bridge(site.netlink, gateway_address(site.node)));
+  PerFamily<IpAddress> gateways;
+  for (const Family family : families(site.node)) gateways[family] = gateway_address(site.node.lease.subnet[family].value());
+  const auto bridge = TRY(gateway_bridge(site.netlink, gateways));
   bool changed = false;
   const std::vector<Link> links = TRY(site.netlink.links());
   std::vector<Attachment> pods = TRY(provable_pods(site, links, bridge ? &*bridge : nullptr));
@@ -127,7 +156,9 @@ Result<bool> keep_adopted(Site& site) {
   }
   TRY(remove_dead_links());
   site.adopted = std::move(pods);
-  if (bridge) changed |= TRY(keep_bridge_answering(*bridge));
+  if (!bridge) return changed;
+  const std::vector<IpAddress> beside = TRY(beside_bridge(site, *site.adopted));
+  changed |= TRY(keep_bridge_answering(site, *bridge, beside));
   return changed;
 }
 

@@ -76,10 +76,7 @@ Result<bool> keep_pod(Netlink& netlink, const Attachment& pod) {
   return changed;
 }
 
-bool is_there(const std::vector<Link>& links, const Attachment& pod) {
-  return std::any_of(links.begin(), links.end(),
-                     [&](const Link& link) { return link.index == pod.host_ifindex && link.name == pod.host_ifname; });
-}
+bool is_there(const Attachment& pod) { return link_name(pod.host_ifindex) == pod.host_ifname; }
 
 bool has_entry(const std::vector<Attachment>& pods, const PodEntry& entry) {
   return std::any_of(pods.begin(), pods.end(), [&](const Attachment& pod) {
@@ -89,7 +86,7 @@ bool has_entry(const std::vector<Attachment>& pods, const PodEntry& entry) {
 }
 
 // An entry that no record has: its pod went while maps or records were out of reach.
-Result<bool> remove_orphans(const std::vector<Attachment>& pods, const std::vector<Link>& links) {
+Result<bool> remove_orphans(const std::vector<Attachment>& pods) {
   bool changed = false;
   for (const PodEntry& entry : TRY(read_pods())) {
     if (has_entry(pods, entry)) continue;
@@ -97,9 +94,9 @@ Result<bool> remove_orphans(const std::vector<Attachment>& pods, const std::vect
     orphan.addresses = {Prefix(entry.address, address_bits(entry.address.family()))};
     orphan.host_ifindex = entry.host_ifindex;
     // The program first: it would drop everything that a pod without an entry sends.
-    const auto link = std::find_if(links.begin(), links.end(), [&](const Link& each) { return each.index == entry.host_ifindex; });
-    if (link != links.end()) orphan.host_ifname = link->name;
-    TRY(link != links.end() ? release_pod(orphan) : remove_pod_entry(entry.address));
+    const auto name = link_name(entry.host_ifindex);
+    orphan.host_ifname = name.value_or("");
+    TRY(name ? release_pod(orphan) : remove_pod_entry(entry.address));
     spdlog::info("pods: entry of {} removed, no attachment has it", entry.address.to_string());
     changed = true;
   }
@@ -119,7 +116,7 @@ Result<bool> keep_programs(Site& site) {
   TRY(load_programs(wanted));
   const std::string obstacle = fast_path_obstacle(node);
   spdlog::info("BPF programs loaded: {}, endpoint {} on {}, VNI {}, MTU {}", backend_name(node.conf.backend),
-               node.uplink.address.to_string(), node.uplink.name, node.conf.vxlan.vni, tunnel_mtu(node));
+               to_string(node.uplink.address), node.uplink.name, node.conf.vxlan.vni, tunnel_mtu(node));
   if (!obstacle.empty()) spdlog::warn("the fast path is OFF, every packet goes through the kernel's stack: {}", obstacle);
   return true;
 }
@@ -155,11 +152,10 @@ Result<bool> keep_links(Site& site) {
 Result<bool> keep_pods(Site& site) {
   const FileLock lock = TRY(attachments_lock());
   const AttachmentList list = TRY(list_attachments());
-  const std::vector<Link> links = TRY(site.netlink.links());
   std::vector<std::string> problems = list.broken;
   bool changed = false;
   for (const Attachment& pod : list.attachments) {
-    if (!pod.complete || !is_there(links, pod)) continue;
+    if (!pod.complete || !is_there(pod)) continue;
     const auto kept = keep_pod(site.netlink, pod);
     if (kept) changed |= *kept;
     if (!kept) problems.push_back(fmt::format("{} of container {}: {}", pod.ifname, pod.container_id, kept.error().message()));
@@ -168,7 +164,7 @@ Result<bool> keep_pods(Site& site) {
   if (list.broken.empty() && site.adopted) {
     std::vector<Attachment> known = list.attachments;
     known.insert(known.end(), site.adopted->begin(), site.adopted->end());
-    changed |= TRY(remove_orphans(known, links));
+    changed |= TRY(remove_orphans(known));
   }
   if (problems.empty()) return changed;
   return fail(ErrorKind::invalid, "{}", fmt::join(problems, "; "));

@@ -1,7 +1,9 @@
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 
+#include "agent/notices.h"
 #include "agent/steps.h"
 #include "base/file.h"
 
@@ -9,8 +11,19 @@ namespace merino {
 
 namespace {
 
-UplinkRequest request_of(const AgentOptions& options) {
-  return {options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip};
+UplinkRequest request_of(const Node& node) {
+  const AgentOptions& options = node.options;
+  return {options.ifaces, options.iface_regexes, options.iface_can_reach, options.public_ip, families(node)};
+}
+
+// One interface and its addresses: a node has hundreds, and this is asked for at every change of any of them.
+Result<NetworkSnapshot> snapshot_of(Netlink& netlink, const std::string& interface) {
+  NetworkSnapshot snapshot;
+  const auto link = TRY(netlink.link_by_name(interface));
+  if (!link) return snapshot;
+  snapshot.links.push_back(*link);
+  snapshot.addresses = TRY(netlink.addresses(link->index));
+  return snapshot;
 }
 
 const Lease* own_lease(const Node& node) {
@@ -29,33 +42,46 @@ std::string renewal_reason(const Node& node) {
   return "";
 }
 
+// What is new is logged; the rest was.
+void notice_host(Site& site, const std::vector<LinkAddress>& addresses) {
+  std::vector<OperatorNotice> notices = host_notices(site.node, addresses);
+  for (const OperatorNotice& notice : notices) {
+    if (std::find(site.host_notices.begin(), site.host_notices.end(), notice) == site.host_notices.end())
+      spdlog::warn("{}", notice.message);
+  }
+  site.host_notices = std::move(notices);
+}
+
 }  // namespace
 
 Result<NetworkSnapshot> take_snapshot(Netlink& netlink) {
   NetworkSnapshot snapshot;
   snapshot.links = TRY(netlink.links());
   snapshot.addresses = TRY(netlink.addresses());
-  snapshot.routes = TRY(netlink.routes(Family::v4));
+  for (const Family family : kFamilies) {
+    const std::vector<Route> routes = TRY(netlink.routes(family));
+    snapshot.routes.insert(snapshot.routes.end(), routes.begin(), routes.end());
+  }
   return snapshot;
 }
 
-Result<Uplink> find_uplink(const AgentOptions& options, Netlink& netlink) {
-  return choose_uplink(request_of(options), TRY(take_snapshot(netlink)),
-                       [&](const IpAddress& address) { return netlink.route_to(address); });
+Result<Uplink> find_uplink(const Node& node, Netlink& netlink) {
+  return choose_uplink(request_of(node), TRY(take_snapshot(netlink)), [&](const IpAddress& address) { return netlink.route_to(address); });
 }
 
 Result<bool> follow_uplink(Site& site) {
   Uplink& uplink = site.node.uplink;
-  const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
-  auto fresh = refresh_uplink(uplink, snapshot);
+  const NetworkSnapshot around = TRY(snapshot_of(site.netlink, uplink.name));
+  notice_host(site, around.addresses);
+  auto fresh = refresh_uplink(uplink, around);
   if (!fresh) {
-    fresh =
-        choose_uplink(request_of(site.node.options), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
+    const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
+    fresh = choose_uplink(request_of(site.node), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
     if (!fresh) return tl::unexpected(std::move(fresh).error());
   }
   if (*fresh == uplink) return false;
-  spdlog::warn("uplink was {} (index {}, {}, MTU {}), is {} (index {}, {}, MTU {})", uplink.name, uplink.index, uplink.address.to_string(),
-               uplink.mtu, fresh->name, fresh->index, fresh->address.to_string(), fresh->mtu);
+  spdlog::warn("uplink was {} (index {}, {}, MTU {}), is {} (index {}, {}, MTU {})", uplink.name, uplink.index, to_string(uplink.address),
+               uplink.mtu, fresh->name, fresh->index, to_string(fresh->address), fresh->mtu);
   uplink = *fresh;
   return true;
 }
@@ -69,10 +95,10 @@ Result<bool> keep_lease(Site& site) {
     Lease wanted = node.lease;
     wanted.attributes = lease_attributes(node);
     node.lease = TRY(site.store.renew(wanted));
-    spdlog::info("lease of {} renewed: {}", node.lease.subnet.to_string(), reason);
+    spdlog::info("lease of {} renewed: {}", to_string(node.lease.subnet), reason);
     if (node.lease.subnet != wanted.subnet) {
       spdlog::warn("this node's subnet was {}, is {}: pods with addresses of the old one are not reached any more",
-                   wanted.subnet.to_string(), node.lease.subnet.to_string());
+                   to_string(wanted.subnet), to_string(node.lease.subnet));
     }
     node.leases = TRY(site.store.list());
   }
@@ -89,7 +115,7 @@ Result<bool> keep_subnet_env(Site& site) {
   const std::string directory = std::filesystem::path(path).parent_path();
   if (!directory.empty()) TRY(make_directories(directory));
   TRY(write_file_atomic(path, wanted));
-  spdlog::info("{} written: pods of this node get addresses of {}", path, site.node.lease.subnet.to_string());
+  spdlog::info("{} written: pods of this node get addresses of {}", path, to_string(site.node.lease.subnet));
   return true;
 }
 

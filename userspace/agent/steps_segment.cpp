@@ -67,8 +67,10 @@ Result<bool> keep_segment(Site& site) {
 Result<bool> keep_neighbours(Site& site) {
   Node& node = site.node;
   std::map<IpAddress, MacAddress> found;
-  for (const Neighbour& neighbour : TRY(site.netlink.neighbours(node.uplink.index, Family::v4)))
-    found.emplace(neighbour.address, neighbour.mac);
+  for (const Family family : families(node)) {
+    for (const Neighbour& neighbour : TRY(site.netlink.neighbours(node.uplink.index, family)))
+      found.emplace(neighbour.address, neighbour.mac);
+  }
   bool changed = false;
   size_t probes = 0;
   for (auto& [address, host] : node.segment) {
@@ -90,15 +92,22 @@ Result<bool> keep_neighbours(Site& site) {
 Result<bool> take_over_routes(Site& site) {
   const Node& node = site.node;
   std::map<Prefix, IpAddress> peers;
-  for (const Lease& lease : node.leases.leases) peers.emplace(lease.subnet, lease.attributes.public_ip);
+  for (const Lease& lease : node.leases.leases) {
+    for (const Family family : families(node)) {
+      if (lease.subnet[family] && lease.attributes.public_ip[family])
+        peers.emplace(*lease.subnet[family], *lease.attributes.public_ip[family]);
+    }
+  }
   bool changed = false;
-  for (const Route& route : TRY(site.netlink.routes(Family::v4))) {
-    const auto peer = peers.find(route.destination);
-    if (peer == peers.end() || route.link_index != node.uplink.index || route.gateway != peer->second) continue;
-    TRY(site.netlink.remove_route(route));
-    spdlog::info("route {} via {} removed: it is flanneld's, and {} leads there", route.destination.to_string(), route.gateway->to_string(),
-                 kDeviceName);
-    changed = true;
+  for (const Family family : families(node)) {
+    for (const Route& route : TRY(site.netlink.routes(family))) {
+      const auto peer = peers.find(route.destination);
+      if (peer == peers.end() || route.link_index != node.uplink.index || route.gateway != peer->second) continue;
+      TRY(site.netlink.remove_route(route));
+      spdlog::info("route {} via {} removed: it is flanneld's, and {} leads there", route.destination.to_string(),
+                   route.gateway->to_string(), kDeviceName);
+      changed = true;
+    }
   }
   return changed;
 }

@@ -129,10 +129,10 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-std::string flannel_device_name(uint32_t vni) { return fmt::format("flannel.{}", vni); }
+std::string flannel_device_name(uint32_t vni, Family family) { return fmt::format("flannel{}.{}", family == Family::v4 ? "" : "-v6", vni); }
 
-Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni) {
-  const std::string name = flannel_device_name(vni);
+Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni, Family family) {
+  const std::string name = flannel_device_name(vni, family);
   auto link = TRY(netlink.link_by_name(name));
   if (!link || link->kind != "vxlan" || link->name != name) return std::nullopt;
   return link;
@@ -178,20 +178,27 @@ Result<bool> remove_flannel_rules() {
   return changed;
 }
 
-// Everything is ready but the UDP port: the kernel gives it to one of the two devices at a time.
+// Everything is ready but the UDP port, which merino0 needs in both families: the kernel gives it to one device at a time.
 Result<bool> take_over_device(Site& site) {
-  const auto flannel = TRY(flannel_device(site.netlink, site.node.conf.vxlan.vni));
-  if (!flannel) return false;
-  if (site.device_takeovers > kPatience) return contended("flannel's device " + flannel->name);
+  std::vector<Link> devices;
+  std::string names;
+  for (const Family family : kFamilies) {
+    const auto device = TRY(flannel_device(site.netlink, site.node.conf.vxlan.vni, family));
+    if (!device) continue;
+    names += (names.empty() ? "" : " and ") + device->name;
+    devices.push_back(*device);
+  }
+  if (devices.empty()) return false;
+  if (site.device_takeovers > kPatience) return contended("flannel's device " + names);
   const auto start = std::chrono::steady_clock::now();
-  TRY(site.netlink.set_link_down(flannel->index));
+  for (const Link& device : devices) TRY(site.netlink.set_link_down(device.index));
   TRY(keep_device(site));
   TRY(keep_route(site));
   const double took = milliseconds_since(start);
-  TRY(site.netlink.delete_link(flannel->index));
+  for (const Link& device : devices) TRY(site.netlink.delete_link(device.index));
   ++site.device_takeovers;
-  spdlog::info("{} taken over by {} within {:.1f} ms, and removed with its routes, neighbours and forwarding entries", flannel->name,
-               kDeviceName, took);
+  spdlog::info("{} taken over by {} within {:.1f} ms, and removed with its routes, neighbours and forwarding entries", names, kDeviceName,
+               took);
   return true;
 }
 

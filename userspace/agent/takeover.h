@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/per_family.h"
 #include "base/result.h"
 #include "netlink/netlink.h"
 
@@ -12,14 +13,15 @@ namespace merino {
 
 struct Site;
 
-// flanneld's VXLAN device: "flannel.1".
-std::string flannel_device_name(uint32_t vni);
+// flanneld's VXLAN device of one family: "flannel.1", "flannel-v6.1".
+std::string flannel_device_name(uint32_t vni, Family family);
 
 // The device if it is there and is what flanneld makes.
-Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni);
+Result<std::optional<Link>> flannel_device(Netlink& netlink, uint32_t vni, Family family);
 
-// The bridge that has the pods' gateway address: flannel's delegate made it (cni0). nullopt if there is none.
-Result<std::optional<Link>> gateway_bridge(Netlink& netlink, const IpAddress& gateway);
+// The bridge that has a gateway address of the pods: flannel's delegate made it (cni0), with those of both families. nullopt if there is
+// none.
+Result<std::optional<Link>> gateway_bridge(Netlink& netlink, const PerFamily<IpAddress>& gateways);
 
 // flanneld's rules in nftables, written by itself or by iptables-nft; the legacy iptables keeps its own.
 struct FlannelChain {

@@ -13,37 +13,57 @@ namespace {
 
 struct Choice {
   const Link* link = nullptr;
-  std::optional<IpAddress> address;  // given by the way of choosing; else the interface's first
+  PerFamily<IpAddress> address;  // given by the way of choosing; else the interface's first
 };
 
-bool is_link_local(const IpAddress& address) { return (address.v4() >> 16U) == 0xa9fe; }
-
-// Flannel's "usable": neither loopback nor multicast nor broadcast.
-bool is_usable(const IpAddress& address) {
-  const uint32_t value = address.v4();
-  return address.is_v4() && value != 0 && value != 0xffffffff && (value >> 24U) != 127 && (value >> 28U) != 0xe;
+bool is_link_local(const IpAddress& address) {
+  if (address.is_v4()) return (address.v4() >> 16U) == 0xa9fe;
+  return address.bytes()[0] == 0xfe && (address.bytes()[1] & 0xc0U) == 0x80;
 }
+
+// Flannel's "usable": neither loopback nor multicast nor broadcast. IPv6's link-local addresses say nothing without their interface.
+bool is_usable(const IpAddress& address) {
+  if (!address.is_v4())
+    return !address.is_none() && address != IpAddress().plus(1) && address.bytes()[0] != 0xff && !is_link_local(address);
+  const uint32_t value = address.v4();
+  return value != 0 && value != 0xffffffff && (value >> 24U) != 127 && (value >> 28U) != 0xe;
+}
+
+// IPv4's IFA_F_SECONDARY is the same bit as IFA_F_TEMPORARY and says nothing about the address's life.
+bool is_temporary(const LinkAddress& address) { return !address.prefix.address().is_v4() && (address.flags & IFA_F_TEMPORARY) != 0; }
 
 // Lower is better.
 int address_rank(const LinkAddress& address) {
   int rank = 0;
   if ((address.flags & IFA_F_PERMANENT) == 0) rank += 1;
   if (is_link_local(address.prefix.address())) rank += 2;
+  if (is_temporary(address)) rank += 4;
+  if ((address.flags & IFA_F_TENTATIVE) != 0) rank += 8;
   return rank;
 }
 
-// The interface's usable addresses, best first; equal ones in the kernel's order. IPv4's IFA_F_SECONDARY is the same bit as IFA_F_TEMPORARY
-// and says nothing about the address's life, so that temporary addresses are an IPv6 matter.
+// The interface's usable addresses, best first; equal ones in the kernel's order.
 std::vector<IpAddress> usable_addresses(const NetworkSnapshot& snapshot, unsigned index) {
   std::vector<LinkAddress> found;
   for (const LinkAddress& address : snapshot.addresses) {
-    const bool deprecated = (address.flags & IFA_F_DEPRECATED) != 0;
-    if (address.link_index == index && !deprecated && is_usable(address.prefix.address())) found.push_back(address);
+    const bool unfit = (address.flags & (IFA_F_DEPRECATED | IFA_F_DADFAILED)) != 0;
+    if (address.link_index == index && !unfit && is_usable(address.prefix.address())) found.push_back(address);
   }
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return address_rank(a) < address_rank(b); });
   std::vector<IpAddress> out;
   for (const LinkAddress& address : found) out.push_back(address.prefix.address());
   return out;
+}
+
+std::optional<IpAddress> usable_address(const NetworkSnapshot& snapshot, unsigned index, Family family) {
+  for (const IpAddress& address : usable_addresses(snapshot, index)) {
+    if (address.family() == family) return address;
+  }
+  return std::nullopt;
+}
+
+bool has_family(const UplinkRequest& request, Family family) {
+  return std::find(request.families.begin(), request.families.end(), family) != request.families.end();
 }
 
 const Link* link_by_index(const NetworkSnapshot& snapshot, unsigned index) {
@@ -71,7 +91,7 @@ Result<Choice> by_address(const NetworkSnapshot& snapshot, const IpAddress& want
 
 Result<Choice> by_name(const NetworkSnapshot& snapshot, const std::string& name) {
   for (const Link& link : snapshot.links) {
-    if (link.name == name) return Choice{&link, std::nullopt};
+    if (link.name == name) return Choice{&link, {}};
   }
   return fail(ErrorKind::not_found, "there is no interface {}", name);
 }
@@ -81,21 +101,21 @@ Result<Choice> by_iface(const NetworkSnapshot& snapshot, const std::string& ifac
   return address ? by_address(snapshot, *address) : by_name(snapshot, iface);
 }
 
-Result<Choice> match_regex(const NetworkSnapshot& snapshot, const std::regex& regex) {
+Result<Choice> match_regex(const NetworkSnapshot& snapshot, const std::regex& regex, const UplinkRequest& request) {
   for (const Link& link : snapshot.links) {
     for (const IpAddress& address : usable_addresses(snapshot, link.index)) {
-      if (std::regex_search(address.to_string(), regex)) return Choice{&link, address};
+      if (has_family(request, address.family()) && std::regex_search(address.to_string(), regex)) return Choice{&link, address};
     }
   }
   for (const Link& link : snapshot.links) {
-    if (std::regex_search(link.name, regex)) return Choice{&link, std::nullopt};
+    if (std::regex_search(link.name, regex)) return Choice{&link, {}};
   }
   return fail(ErrorKind::not_found, "no match");
 }
 
-Result<Choice> by_regex(const NetworkSnapshot& snapshot, const std::string& pattern) {
+Result<Choice> by_regex(const NetworkSnapshot& snapshot, const std::string& pattern, const UplinkRequest& request) {
   try {
-    auto choice = match_regex(snapshot, std::regex(pattern));
+    auto choice = match_regex(snapshot, std::regex(pattern), request);
     if (choice) return choice;
     return fail(ErrorKind::not_found, "no interface's address or name matches {}", pattern);
   } catch (const std::regex_error& error) {
@@ -107,35 +127,59 @@ Result<Choice> by_route(const NetworkSnapshot& snapshot, const IpAddress& destin
   const Route route = TRY(route_to(destination));
   const Link* link = link_by_index(snapshot, route.link_index);
   if (link == nullptr) return fail(ErrorKind::not_found, "the route to {} has no interface", destination.to_string());
-  return Choice{link, route.source};
+  Choice choice{link, {}};
+  if (route.source && is_usable(*route.source)) choice.address = *route.source;
+  return choice;
 }
 
-Result<Choice> by_default_route(const NetworkSnapshot& snapshot) {
+const Link* default_route_link(const NetworkSnapshot& snapshot, Family family) {
   for (const Route& route : snapshot.routes) {
-    if (route.destination.family() != Family::v4 || route.destination.length() != 0) continue;
-    if (const Link* link = link_by_index(snapshot, route.link_index)) return Choice{link, std::nullopt};
+    if (route.destination.family() != family || route.destination.length() != 0) continue;
+    if (const Link* link = link_by_index(snapshot, route.link_index)) return link;
   }
-  return with_remedy(fail(ErrorKind::not_found, "there is no default route to choose the uplink by, among {}", describe(snapshot)),
-                     "name the interface with --iface");
+  return nullptr;
 }
 
-// A tunnel endpoint must be an Ethernet device with an address; everything else is the reason why it cannot be the uplink.
+Result<Choice> by_default_route(const NetworkSnapshot& snapshot, const UplinkRequest& request) {
+  Choice choice;
+  for (const Family family : request.families) {
+    const Link* link = default_route_link(snapshot, family);
+    if (link == nullptr) {
+      return with_remedy(fail(ErrorKind::not_found, "there is no {} default route to choose the uplink by, among {}", family_name(family),
+                              describe(snapshot)),
+                         "name the interface with --iface");
+    }
+    if (choice.link != nullptr && choice.link->index != link->index) {
+      return with_remedy(fail(ErrorKind::invalid, "the IPv4 default route leaves by {}, the IPv6 one by {}", choice.link->name, link->name),
+                         "name the interface for both families with --iface");
+    }
+    choice.link = link;
+  }
+  return choice;
+}
+
+// A tunnel endpoint must be an Ethernet device with an address of each family; everything else is the reason why it cannot be the uplink.
 Result<Uplink> accept(const Choice& choice, const NetworkSnapshot& snapshot, const UplinkRequest& request) {
   const Link& link = *choice.link;
   if (link.is_loopback()) return fail(ErrorKind::invalid, "{} is the loopback interface", link.name);
   if (!link.ethernet) return fail(ErrorKind::invalid, "{} is not an Ethernet interface", link.name);
   if (link.mtu <= 0) return fail(ErrorKind::invalid, "the MTU of {} is not known", link.name);
   Uplink uplink{link.index, link.name, link.mtu, {}, {}};
-  if (choice.address) {
-    uplink.address = *choice.address;
-  } else {
-    const auto addresses = usable_addresses(snapshot, link.index);
-    if (addresses.empty()) return fail(ErrorKind::not_found, "{} has no IPv4 address", link.name);
-    uplink.address = addresses.front();
+  for (const Family family : request.families) {
+    const auto address = choice.address[family] ? choice.address[family] : usable_address(snapshot, link.index, family);
+    if (!address) return fail(ErrorKind::not_found, "{} has no {} address", link.name, family_name(family));
+    uplink.address[family] = address;
+    uplink.public_ip[family] = request.public_ip[family] ? request.public_ip[family] : address;
   }
-  if (!uplink.address.is_v4()) return fail(ErrorKind::invalid, "{} on {} is not an IPv4 address", uplink.address.to_string(), link.name);
-  uplink.public_ip = request.public_ip.value_or(uplink.address);
   return uplink;
+}
+
+// That of the families which are used.
+std::optional<IpAddress> wanted_public_ip(const UplinkRequest& request) {
+  for (const Family family : request.families) {
+    if (request.public_ip[family]) return request.public_ip[family];
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -153,33 +197,39 @@ Result<Uplink> choose_uplink(const UplinkRequest& request, const NetworkSnapshot
     if (auto uplink = attempt("--iface=" + iface, by_iface(snapshot, iface))) return *uplink;
   }
   for (const std::string& pattern : request.iface_regexes) {
-    if (auto uplink = attempt("--iface-regex=" + pattern, by_regex(snapshot, pattern))) return *uplink;
+    if (auto uplink = attempt("--iface-regex=" + pattern, by_regex(snapshot, pattern, request))) return *uplink;
   }
   if (request.iface_can_reach) {
     const std::string text = request.iface_can_reach->to_string();
     if (auto uplink = attempt("--iface-can-reach=" + text, by_route(snapshot, *request.iface_can_reach, route_to))) return *uplink;
   }
-  if (refused.empty() && request.public_ip) {
-    if (auto uplink = attempt("--public-ip=" + request.public_ip->to_string(), by_address(snapshot, *request.public_ip))) return *uplink;
+  const auto public_ip = wanted_public_ip(request);
+  if (refused.empty() && public_ip) {
+    const char* flag = public_ip->is_v4() ? "--public-ip=" : "--public-ipv6=";
+    if (auto uplink = attempt(flag + public_ip->to_string(), by_address(snapshot, *public_ip))) return *uplink;
   } else if (refused.empty()) {
-    const Choice choice = TRY(by_default_route(snapshot));
+    const Choice choice = TRY(by_default_route(snapshot, request));
     if (auto uplink = attempt("the default route", choice)) return *uplink;
   }
   return with_remedy(
       fail(ErrorKind::not_found, "no interface can be the uplink ({}); there is {}", fmt::join(refused, "; "), describe(snapshot)),
-      "name an Ethernet interface that has an IPv4 address with --iface");
+      fmt::format("name an Ethernet interface that has an {} address with --iface",
+                  request.families.size() == 1 ? family_name(request.families.front()) : "IPv4 and an IPv6"));
 }
 
 Result<Uplink> refresh_uplink(const Uplink& uplink, const NetworkSnapshot& snapshot) {
   const Choice choice = TRY(by_name(snapshot, uplink.name));
-  for (const LinkAddress& address : snapshot.addresses) {
-    if (address.link_index != choice.link->index || address.prefix.address() != uplink.address) continue;
-    Uplink fresh = uplink;
-    fresh.index = choice.link->index;
-    fresh.mtu = choice.link->mtu;
-    return fresh;
+  for (const Family family : kFamilies) {
+    if (!uplink.address[family]) continue;
+    const bool has_it = std::any_of(snapshot.addresses.begin(), snapshot.addresses.end(), [&](const LinkAddress& address) {
+      return address.link_index == choice.link->index && address.prefix.address() == *uplink.address[family];
+    });
+    if (!has_it) return fail(ErrorKind::not_found, "{} no longer has the address {}", uplink.name, uplink.address[family]->to_string());
   }
-  return fail(ErrorKind::not_found, "{} no longer has the address {}", uplink.name, uplink.address.to_string());
+  Uplink fresh = uplink;
+  fresh.index = choice.link->index;
+  fresh.mtu = choice.link->mtu;
+  return fresh;
 }
 
 }  // namespace merino

@@ -1,9 +1,10 @@
 // Which interface carries the traffic between nodes: flannel's choice, made over a snapshot of the host's network.
 //
 // Order: each --iface (address or name), each --iface-regex (all addresses first, then names), --iface-can-reach (the kernel's route),
-// else --public-ip's interface if that is given, else the default route's. What does not fit is passed over; the error of the last resort
-// names everything that was looked for and what there is. Of an interface's addresses the first is taken, global before link-local,
-// permanent before dynamic, none that is temporary or deprecated while there is another.
+// else --public-ip's interface if that is given, else the default route's (with both families, both have to lead there). What does not fit
+// is passed over; the error of the last resort names everything that was looked for and what there is. Of an interface's addresses the
+// first of each family is taken, global before link-local, permanent before dynamic, none that is temporary or deprecated while there is
+// another. IPv6's link-local addresses are none that another node could be told.
 #pragma once
 
 #include <functional>
@@ -11,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "base/address.h"
+#include "base/per_family.h"
 #include "base/result.h"
 #include "netlink/netlink.h"
 
@@ -20,22 +21,23 @@ namespace merino {
 struct NetworkSnapshot {
   std::vector<Link> links;
   std::vector<LinkAddress> addresses;
-  std::vector<Route> routes;  // IPv4, table main
+  std::vector<Route> routes;  // of both families, table main
 };
 
 struct UplinkRequest {
   std::vector<std::string> ifaces;
   std::vector<std::string> iface_regexes;
   std::optional<IpAddress> iface_can_reach;
-  std::optional<IpAddress> public_ip;
+  PerFamily<IpAddress> public_ip;
+  std::vector<Family> families = {Family::v4};  // of each the uplink must have an address
 };
 
 struct Uplink {
   unsigned index = 0;
   std::string name;
   int mtu = 0;
-  IpAddress address;    // of the interface: the tunnel's endpoint here
-  IpAddress public_ip;  // what the lease says: --public-ip, else `address`
+  PerFamily<IpAddress> address;    // of the interface: the tunnel's endpoints here
+  PerFamily<IpAddress> public_ip;  // what the lease says: --public-ip, else `address`
 
   bool operator==(const Uplink&) const = default;
 };
@@ -45,7 +47,7 @@ using RouteLookup = std::function<Result<Route>(const IpAddress&)>;
 // invalid or not_found, with the remedy.
 Result<Uplink> choose_uplink(const UplinkRequest& request, const NetworkSnapshot& snapshot, const RouteLookup& route_to);
 
-// The same uplink as it is now (index, MTU), as long as an interface of its name still has its address; not_found otherwise.
+// The same uplink as it is now (index, MTU), as long as an interface of its name still has its addresses; not_found otherwise.
 Result<Uplink> refresh_uplink(const Uplink& uplink, const NetworkSnapshot& snapshot);
 
 }  // namespace merino

@@ -11,6 +11,15 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+std::string key_of(const std::string& key, Family family) { return family == Family::v4 ? key : key + "_ipv6"; }
+
+template <class T>
+void put(ordered_json& object, const std::string& key, const PerFamily<T>& value) {
+  for (const Family family : kFamilies) {
+    if (value[family]) object[key_of(key, family)] = value[family]->to_string();
+  }
+}
+
 // Reads keys of one JSON object and remembers the first thing that is wrong.
 class Reader {
  public:
@@ -39,14 +48,19 @@ class Reader {
     }
   }
 
-  // Address, prefix or MAC address, from text.
+  // Addresses, prefixes or MAC addresses, from text: at least one.
   template <class T>
-  void parse(const char* key, T& value) const {
-    std::string text;
-    get(key, text);
-    auto parsed = T::parse(text);
-    if (parsed) value = *parsed;
-    if (!parsed) complain(key);
+  void parse(const std::string& key, PerFamily<T>& value) const {
+    for (const Family family : kFamilies) {
+      const std::string name = key_of(key, family);
+      if (!object_.is_object() || !object_.contains(name)) continue;
+      std::string text;
+      get(name.c_str(), text);
+      auto parsed = T::parse(text);
+      if (parsed) value[family] = *parsed;
+      if (!parsed) complain(name.c_str());
+    }
+    if (value.empty()) complain(key.c_str());
   }
 
  private:
@@ -108,19 +122,21 @@ std::string format_agent_status(const AgentStatus& status) {
   root["pid"] = status.pid;
   root["ready"] = status.ready;
   root["missing"] = status.missing;
-  root["node"] = {{"public_ip", status.public_ip.to_string()},
-                  {"address", status.address.to_string()},
-                  {"uplink", status.uplink},
-                  {"uplink_index", status.uplink_index},
-                  {"uplink_mtu", status.uplink_mtu}};
-  root["network"] = {{"backend", status.backend},
-                     {"vni", status.vni},
-                     {"port", status.port},
-                     {"network", status.network.to_string()},
-                     {"subnet", status.subnet.to_string()},
-                     {"vtep_mac", status.vtep_mac.to_string()},
-                     {"mtu", status.mtu},
-                     {"ip_masq", status.ip_masq}};
+  ordered_json& node = root["node"];
+  put(node, "public_ip", status.public_ip);
+  put(node, "address", status.address);
+  node["uplink"] = status.uplink;
+  node["uplink_index"] = status.uplink_index;
+  node["uplink_mtu"] = status.uplink_mtu;
+  ordered_json& network = root["network"];
+  network["backend"] = status.backend;
+  network["vni"] = status.vni;
+  network["port"] = status.port;
+  put(network, "network", status.network);
+  put(network, "subnet", status.subnet);
+  put(network, "vtep_mac", status.vtep_mac);
+  network["mtu"] = status.mtu;
+  network["ip_masq"] = status.ip_masq;
   root["lease_expires"] = status.lease_expires;
   root["fast_path"] = {{"on", status.fast_path}, {"why", status.fast_path_why}};
   root["rejected_leases"] = ordered_json::array();

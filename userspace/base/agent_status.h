@@ -10,7 +10,8 @@
 //    "rejected_leases": [{"key": "10.244.7.0-24", "reason": "..."}],
 //    "steps": [{"name": "device", "condition": "ok", "error": "", "since": 1780000000}]}
 //
-// Of many rejected leases the first 200 are listed, and the last entry ("...") counts the others. Times are seconds since the epoch;
+// What belongs to IPv6 stands under the same names with "_ipv6" at the end; what belongs to a family that the node does not use is left
+// out. Of many rejected leases the first 200 are listed, and the last entry ("...") counts the others. Times are seconds since the epoch;
 // `lease_expires` is 0 for a lease that does not end; `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from
 // being ready.
 #pragma once
@@ -19,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "base/address.h"
+#include "base/per_family.h"
 #include "base/result.h"
 
 namespace merino {
@@ -50,8 +51,8 @@ struct AgentStatus {
   bool ready = false;
   std::vector<std::string> missing;
 
-  IpAddress public_ip;  // what other nodes send to
-  IpAddress address;    // the tunnel's endpoint on the uplink
+  PerFamily<IpAddress> public_ip;  // what other nodes send to
+  PerFamily<IpAddress> address;    // the tunnel's endpoint on the uplink
   std::string uplink;
   unsigned uplink_index = 0;
   int uplink_mtu = 0;
@@ -59,9 +60,9 @@ struct AgentStatus {
   std::string backend;
   uint32_t vni = 0;
   uint16_t port = 0;
-  Prefix network;
-  Prefix subnet;
-  MacAddress vtep_mac;
+  PerFamily<Prefix> network;
+  PerFamily<Prefix> subnet;
+  PerFamily<MacAddress> vtep_mac;
   int mtu = 0;  // of pods
   bool ip_masq = false;
 

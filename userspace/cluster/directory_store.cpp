@@ -87,20 +87,27 @@ class DirectoryStore final : public LeaseStore {
   Result<LeaseSet> list() override;
   Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) override;
   Result<Lease> renew(const Lease& lease) override;
+  [[nodiscard]] StoreState state() const override { return state_; }
   [[nodiscard]] int event_fd() const override { return watch_.fd(); }
   bool drain_events() override;
 
  private:
-  Result<Fd> begin_change(const IpAddress& public_ip);
-  Status hold_identity(const IpAddress& public_ip);
+  // That no other running node has the same address.
+  struct Identity {
+    IpAddress address;
+    Fd lock;  // on DIR/nodes/<address>
+  };
+
+  Result<Fd> begin_change(const PerFamily<IpAddress>& public_ip);
+  Status hold_identity(const IpAddress& address);
   Result<LeaseSet> read_set();
-  Result<Lease> take(const Prefix& subnet, const LeaseAttributes& attributes);
-  Result<Lease> update(const Prefix& subnet, const LeaseAttributes& attributes);
-  Result<Lease> finish(const Prefix& subnet);
+  Result<Lease> take(const Subnets& subnets, const LeaseAttributes& attributes);
+  Result<Lease> update(const Subnets& subnets, const LeaseAttributes& attributes);
+  Result<Lease> finish(const Subnets& subnets);
   bool remove_expired(const std::string& key);
   void remove_stale_temporaries();
   [[nodiscard]] bool is_own(const Lease& found, const Lease& lease) const;
-  [[nodiscard]] std::string path_of(const Prefix& subnet) const { return directory_.path() + "/" + format_subnet_key(subnet); }
+  [[nodiscard]] std::string path_of(const Subnets& subnets) const { return directory_.path() + "/" + format_subnet_key(subnets); }
   uint64_t random_below(uint64_t bound) { return std::uniform_int_distribution<uint64_t>(0, bound - 1)(random_); }
 
   std::string dir_;
@@ -110,11 +117,11 @@ class DirectoryStore final : public LeaseStore {
   std::mt19937_64 random_;
   std::optional<NetConf> conf_;  // of the last acquire()
   std::optional<Lease> own_;     // as this store wrote it last
-  Fd identity_;                  // the lock on DIR/nodes/<identity_address_>
-  IpAddress identity_address_;
+  PerFamily<Identity> identity_;
   SystemTime next_expiry_ = kNeverExpires;
   bool look_again_ = false;  // the caller has yet to list() a change that was seen, or its list() failed
   int ticks_ = 0;
+  StoreState state_;
 };
 
 Result<LeaseSet> DirectoryStore::read_set() {
@@ -125,7 +132,13 @@ Result<LeaseSet> DirectoryStore::read_set() {
 Result<LeaseSet> DirectoryStore::list() {
   auto set = read_set();
   look_again_ = !set;
-  if (!set) return set;
+  if (!set) {
+    if (state_.followed) ++state_.outages;
+    state_.followed = false;
+    return set;
+  }
+  state_.followed = true;
+  state_.last_update = std::chrono::system_clock::now();
   next_expiry_ = kNeverExpires;
   for (const Lease& lease : set->leases) next_expiry_ = std::min(next_expiry_, lease.expires);
   return set;
@@ -146,21 +159,23 @@ bool DirectoryStore::drain_events() {
 Result<Lease> DirectoryStore::acquire(const NetConf& conf, const LeaseRequest& request) {
   const Fd lock = TRY(begin_change(request.attributes.public_ip));
   conf_ = conf;
+  const auto passed_over = passed_over_leases(TRY(read_set()), request.attributes.public_ip);
+  for (const Subnets& subnets : passed_over) TRY(remove_file(path_of(subnets)));
   const LeaseSet set = TRY(read_set());
-  std::vector<Prefix> blocked;
+  std::vector<Subnets> blocked;
   for (const RejectedLease& rejected : set.rejected) {
-    if (const auto subnet = parse_subnet_key(rejected.key)) blocked.push_back(*subnet);
+    if (const auto subnets = parse_subnet_key(rejected.key)) blocked.push_back(*subnets);
   }
   const Pick pick = [this](size_t bound) { return static_cast<size_t>(random_below(bound)); };
   for (int lost = 0; lost < kLostRaces; ++lost) {
-    const auto choice = TRY(choose_subnet(conf, set.leases, blocked, request.attributes.public_ip, request.previous_subnet, pick));
-    auto lease = choice.held ? update(choice.subnet, request.attributes) : take(choice.subnet, request.attributes);
+    const auto choice = TRY(choose_subnets(conf, set.leases, blocked, request.attributes.public_ip, request.previous, pick));
+    auto lease = choice.held ? update(choice.subnets, request.attributes) : take(choice.subnets, request.attributes);
     if (lease) {
-      for (const Prefix& unfit : unfit_leases(conf, set.leases, request.attributes.public_ip)) TRY(remove_file(path_of(unfit)));
+      for (const Subnets& unfit : unfit_leases(conf, set.leases, request.attributes.public_ip)) TRY(remove_file(path_of(unfit)));
       return lease;
     }
     if (lease.error().kind != ErrorKind::exists) return lease;
-    blocked.push_back(choice.subnet);
+    blocked.push_back(choice.subnets);
   }
   return fail(ErrorKind::unavailable, "{}: {} subnets in a row were taken by others meanwhile", directory_.path(), kLostRaces);
 }
@@ -169,10 +184,10 @@ Result<Lease> DirectoryStore::renew(const Lease& lease) {
   const Fd lock = TRY(begin_change(lease.attributes.public_ip));
   const LeaseSet set = TRY(read_set());
   for (const Lease& found : set.leases) {
-    if (!found.subnet.overlaps(lease.subnet)) continue;
+    if (!overlap(found.subnet, lease.subnet)) continue;
     if (is_own(found, lease)) return update(lease.subnet, lease.attributes);
-    return with_remedy(fail(ErrorKind::exists, "lease of {}: {} holds {} now", lease.subnet.to_string(),
-                            found.attributes.public_ip.to_string(), found.subnet.to_string()),
+    return with_remedy(fail(ErrorKind::exists, "lease of {}: {} holds {} now", to_string(lease.subnet),
+                            to_string(found.attributes.public_ip), to_string(found.subnet)),
                        "restart merinod to lease another subnet");
   }
   // Deleted, expired, or spoilt: nobody else takes a name with something in it that is no lease, so it is still this node's.
@@ -184,14 +199,16 @@ Result<Lease> DirectoryStore::renew(const Lease& lease) {
 bool DirectoryStore::is_own(const Lease& found, const Lease& lease) const {
   if (found.subnet != lease.subnet) return false;
   // With another public IP it is still the own one if it is what was written last: the node's address changed.
-  return found.attributes.public_ip == lease.attributes.public_ip ||
+  return is_same_node(found.attributes.public_ip, lease.attributes.public_ip) ||
          (own_ && own_->subnet == found.subnet && own_->attributes == found.attributes);
 }
 
 // What every change needs first: the directories, the node's identity, and the lock.
-Result<Fd> DirectoryStore::begin_change(const IpAddress& public_ip) {
+Result<Fd> DirectoryStore::begin_change(const PerFamily<IpAddress>& public_ip) {
   TRY(make_store(dir_));
-  TRY(hold_identity(public_ip));
+  for (const Family family : kFamilies) {
+    if (public_ip[family]) TRY(hold_identity(*public_ip[family]));
+  }
   auto lock = lock_file(dir_ + "/lock", timing_.lock_patience);
   if (!lock && lock.error().kind == ErrorKind::unavailable) {
     return with_remedy(tl::unexpected(std::move(lock).error()), "find the process that hangs: lslocks, or fuser on the file");
@@ -200,37 +217,37 @@ Result<Fd> DirectoryStore::begin_change(const IpAddress& public_ip) {
   return lock;
 }
 
-Status DirectoryStore::hold_identity(const IpAddress& public_ip) {
-  if (identity_ && identity_address_ == public_ip && still_linked(identity_)) return ok();
-  auto lock = lock_file(dir_ + "/nodes/" + public_ip.to_string(), milliseconds(0));
+Status DirectoryStore::hold_identity(const IpAddress& address) {
+  auto& held = identity_[address.family()];
+  if (held && held->address == address && still_linked(held->lock)) return ok();
+  auto lock = lock_file(dir_ + "/nodes/" + address.to_string(), milliseconds(0));
   if (!lock && lock.error().kind == ErrorKind::unavailable) {
-    return with_remedy(fail(ErrorKind::exists, "another running node has the public IP {}: {}", public_ip.to_string(), lock.error().what),
+    return with_remedy(fail(ErrorKind::exists, "another running node has the public IP {}: {}", address.to_string(), lock.error().what),
                        "give each node a public IP of its own (--public-ip), or stop the other agent of this node");
   }
-  identity_ = TRY(std::move(lock));
-  identity_address_ = public_ip;
+  held = Identity{.address = address, .lock = TRY(std::move(lock))};
   return ok();
 }
 
 // Creates the lease; `exists` if something stands there by now that is not an expired lease.
-Result<Lease> DirectoryStore::take(const Prefix& subnet, const LeaseAttributes& attributes) {
-  const std::string path = path_of(subnet);
+Result<Lease> DirectoryStore::take(const Subnets& subnets, const LeaseAttributes& attributes) {
+  const std::string path = path_of(subnets);
   const std::string temporary = fmt::format("{}/{}{:016x}", directory_.path(), kTemporaryPrefix, random_());
   TRY(write_file_atomic(temporary, format_lease_attributes(attributes), kLeaseMode));
   bool taken = link_exclusively(temporary, path);
-  if (!taken && errno == EEXIST && remove_expired(format_subnet_key(subnet))) taken = link_exclusively(temporary, path);
+  if (!taken && errno == EEXIST && remove_expired(format_subnet_key(subnets))) taken = link_exclusively(temporary, path);
   const int link_errno = errno;
   ::unlink(temporary.c_str());
   if (!taken && link_errno == EEXIST) return fail(ErrorKind::exists, "{} exists", path);
   if (!taken) return fail_errno(link_errno, "create {}", path);
   sync_directory(directory_.path());
-  return finish(subnet);
+  return finish(subnets);
 }
 
 // The own lease lives on: touched, or written anew if what it says changed.
-Result<Lease> DirectoryStore::update(const Prefix& subnet, const LeaseAttributes& attributes) {
-  const std::string path = path_of(subnet);
-  const auto file = directory_.read(format_subnet_key(subnet));
+Result<Lease> DirectoryStore::update(const Subnets& subnets, const LeaseAttributes& attributes) {
+  const std::string path = path_of(subnets);
+  const auto file = directory_.read(format_subnet_key(subnets));
   if (file && file->reason.empty() && file->lease.attributes == attributes) {
     if (file->lease.expires != kNeverExpires && ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) {
       return fail_errno(errno, "renew {}", path);
@@ -239,14 +256,14 @@ Result<Lease> DirectoryStore::update(const Prefix& subnet, const LeaseAttributes
     const bool reserved = file && file->reason.empty() && file->lease.expires == kNeverExpires;
     TRY(write_file_atomic(path, format_lease_attributes(attributes), reserved ? kReservationMode : kLeaseMode));
   }
-  return finish(subnet);
+  return finish(subnets);
 }
 
 // Reads back what stands there now.
-Result<Lease> DirectoryStore::finish(const Prefix& subnet) {
-  const auto file = directory_.read(format_subnet_key(subnet));
+Result<Lease> DirectoryStore::finish(const Subnets& subnets) {
+  const auto file = directory_.read(format_subnet_key(subnets));
   if (!file || !file->reason.empty()) {
-    return fail(ErrorKind::unavailable, "{} was just written and is {}", path_of(subnet), file ? file->reason : "gone");
+    return fail(ErrorKind::unavailable, "{} was just written and is {}", path_of(subnets), file ? file->reason : "gone");
   }
   own_ = file->lease;
   return file->lease;

@@ -1,7 +1,8 @@
 // Leases as files in a directory: for hosts without Kubernetes or etcd. The nodes of one host share it, or all that mount one file system.
 //
-//   DIR/subnets/10.244.98.0-24   one lease: flannel's key as the name, flannel's JSON value as the content, without a newline
-//   DIR/nodes/192.168.88.12      locked by the node with that public IP as long as it runs
+//   DIR/subnets/10.244.98.0-24   one lease (both families: 10.244.98.0-24&fd10:244:0:5::-64; IPv6: fd10:244:0:5::-64)
+//                                : flannel's key as the name, flannel's JSON value as the content, without a newline
+//   DIR/nodes/192.168.88.12      locked by the node with that public IP (of either family) as long as it runs
 //   DIR/lock                     locked by whoever changes DIR/subnets
 //
 // Expiry. A lease ends kLeaseTtl after its file was last modified. Renewing it means touching the file, or writing it anew if the
@@ -13,7 +14,7 @@
 // Races. Every change is made under DIR/lock. Besides, a lease is created by link(2) of a complete file, which fails if the name exists,
 // on NFS too: were locks not to work there, two nodes still could not create the same lease. Readers take no lock: a file appears whole.
 //
-// What is not a lease (a foreign name, content that is none, a directory, a link, a device, an IPv6 or dual-stack key, a subnet outside
+// What is not a lease (a foreign name, content that is none, a directory, a link, a device, a subnet outside
 // of the network once acquire() has named it) is rejected: listed with its reason, and its name is not used. Names that begin with a dot
 // are passed over.
 //

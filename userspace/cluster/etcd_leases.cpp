@@ -10,16 +10,14 @@ namespace {
 LeaseFile parse_record(const std::string& name, const EtcdKeyValue& kv) {
   LeaseFile file;
   file.born_ns = kv.create_revision;
-  const auto subnet = parse_subnet_key(name);
+  const auto subnets = parse_subnet_key(name);
   auto attributes = parse_lease_attributes(kv.value);
-  if (!subnet) {
-    file.reason = subnet.error().message();
-  } else if (subnet->family() != Family::v4) {
-    file.reason = "the key of an IPv6 lease, which this build cannot use";
+  if (!subnets) {
+    file.reason = subnets.error().message();
   } else if (!attributes) {
     file.reason = attributes.error().message();
   } else {
-    file.lease = {.subnet = *subnet, .attributes = *std::move(attributes), .expires = {}};
+    file.lease = {.subnet = *subnets, .attributes = *std::move(attributes), .expires = {}};
   }
   return file;
 }
@@ -72,13 +70,13 @@ Result<bool> EtcdLeases::apply(const EtcdEvent& event) {
   return true;
 }
 
-void EtcdLeases::update(const Prefix& subnet, const std::vector<EtcdKeyValue>& found) {
-  records_.erase(format_subnet_key(subnet));
+void EtcdLeases::update(const Subnets& subnets, const std::vector<EtcdKeyValue>& found) {
+  records_.erase(format_subnet_key(subnets));
   for (const EtcdKeyValue& kv : found) put(kv);
 }
 
-const EtcdKeyValue* EtcdLeases::find(const Prefix& subnet) const {
-  const auto record = records_.find(format_subnet_key(subnet));
+const EtcdKeyValue* EtcdLeases::find(const Subnets& subnets) const {
+  const auto record = records_.find(format_subnet_key(subnets));
   return record == records_.end() ? nullptr : &record->second.kv;
 }
 
@@ -99,10 +97,13 @@ LeaseSet EtcdLeases::set(const NetConf* conf, const EtcdLease& own) {
   return make_lease_set(files, now, conf);
 }
 
-std::vector<Prefix> blocked_subnets(const std::vector<RejectedLease>& rejected) {
-  std::vector<Prefix> blocked;
+std::vector<Subnets> blocked_subnets(const std::vector<RejectedLease>& rejected) {
+  std::vector<Subnets> blocked;
   for (const RejectedLease& lease : rejected) {
-    if (const auto subnet = parse_subnet_key(lease.key.substr(0, lease.key.find('&')))) blocked.push_back(*subnet);
+    auto subnets = parse_subnet_key(lease.key);
+    // Of a name that only begins like a lease's of both families.
+    if (!subnets) subnets = parse_subnet_key(lease.key.substr(0, lease.key.find('&')));
+    if (subnets) blocked.push_back(*subnets);
   }
   return blocked;
 }

@@ -37,15 +37,15 @@ class EtcdLeases {
   Result<bool> apply(const EtcdEvent& event);
 
   // What stands at one key now; nothing if `found` is empty.
-  void update(const Prefix& subnet, const std::vector<EtcdKeyValue>& found);
+  void update(const Subnets& subnets, const std::vector<EtcdKeyValue>& found);
 
-  // What stands at the key of `subnet`, as etcd gave it; nullptr if there is nothing.
-  [[nodiscard]] const EtcdKeyValue* find(const Prefix& subnet) const;
+  // What stands at the key of `subnets`, as etcd gave it; nullptr if there is nothing.
+  [[nodiscard]] const EtcdKeyValue* find(const Subnets& subnets) const;
 
   // Leases and rejected keys, by the rules in etcd_source.h. `conf` is nullptr while it is not known.
   [[nodiscard]] LeaseSet set(const NetConf* conf, const EtcdLease& own);
 
-  [[nodiscard]] std::string key_of(const Prefix& subnet) const { return directory_ + format_subnet_key(subnet); }
+  [[nodiscard]] std::string key_of(const Subnets& subnets) const { return directory_ + format_subnet_key(subnets); }
 
  private:
   struct Record {
@@ -60,7 +60,7 @@ class EtcdLeases {
   int64_t revision_ = 0;                             // of the newest change that is known
 };
 
-// The subnets that rejected keys name, the IPv4 ones of dual-stack keys among them: not to be leased to others.
-std::vector<Prefix> blocked_subnets(const std::vector<RejectedLease>& rejected);
+// The subnets that rejected keys name: not to be leased to others.
+std::vector<Subnets> blocked_subnets(const std::vector<RejectedLease>& rejected);
 
 }  // namespace merino

@@ -52,9 +52,10 @@ class EtcdSource final : public LeaseSource {
  private:
   LeaseSet make_set(EtcdLeases& leases);
   Result<EtcdLeases> read_leases();
-  Result<std::optional<Lease>> write(EtcdLeases& leases, const Prefix& subnet, const LeaseAttributes& attributes);
+  Result<std::optional<Lease>> write(EtcdLeases& leases, const Subnets& subnets, const LeaseAttributes& attributes);
   Result<EtcdLease> hold_lease();
-  Status give_back(EtcdLeases& leases, const std::vector<Prefix>& subnets);
+  Result<bool> counts(EtcdLeases& leases, const Lease& lease);
+  Status give_back(EtcdLeases& leases, const std::vector<Subnets>& unfit);
   [[nodiscard]] bool is_own(const Lease& found, const Lease& lease) const;
   void remember(const NetConf& conf);
   void remember(const EtcdLease& lease);
@@ -122,16 +123,18 @@ Result<EtcdLeases> EtcdSource::read_leases() {
 
 Result<Lease> EtcdSource::acquire(const NetConf& conf, const LeaseRequest& request) {
   remember(conf);
-  const IpAddress& public_ip = request.attributes.public_ip;
+  const auto& public_ip = request.attributes.public_ip;
   const Pick pick = [this](size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); };
   EtcdLeases leases = TRY(read_leases());
+  TRY(give_back(leases, passed_over_leases(make_set(leases), public_ip)));
   for (int lost = 0; lost < kLostRaces; ++lost) {
     const LeaseSet set = make_set(leases);
-    const auto choice = TRY(choose_subnet(conf, set.leases, blocked_subnets(set.rejected), public_ip, request.previous_subnet, pick));
-    if (auto lease = TRY(write(leases, choice.subnet, request.attributes))) {
-      TRY(give_back(leases, unfit_leases(conf, set.leases, public_ip)));
-      return *std::move(lease);
-    }
+    const auto choice = TRY(choose_subnets(conf, set.leases, blocked_subnets(set.rejected), public_ip, request.previous, pick));
+    auto lease = TRY(write(leases, choice.subnets, request.attributes));
+    if (!lease) continue;
+    TRY(give_back(leases, unfit_leases(conf, set.leases, public_ip)));
+    if (choice.held || TRY(counts(leases, *lease))) return *std::move(lease);
+    TRY(give_back(leases, {choice.subnets}));
   }
   return fail(ErrorKind::unavailable, "{}: {} subnets in a row were taken by others meanwhile", name_, kLostRaces);
 }
@@ -141,22 +144,26 @@ Result<Lease> EtcdSource::renew(const Lease& lease) {
   for (int lost = 0; lost < kLostRaces; ++lost) {
     const LeaseSet set = make_set(leases);
     const auto found = std::find_if(set.leases.begin(), set.leases.end(),
-                                    [&](const Lease& other) { return other.subnet.overlaps(lease.subnet) && !is_own(other, lease); });
+                                    [&](const Lease& other) { return overlap(other.subnet, lease.subnet) && !is_own(other, lease); });
     if (found != set.leases.end()) {
-      return with_remedy(fail(ErrorKind::exists, "lease of {}: {} holds {} now", lease.subnet.to_string(),
-                              found->attributes.public_ip.to_string(), found->subnet.to_string()),
+      return with_remedy(fail(ErrorKind::exists, "lease of {}: {} holds {} now", to_string(lease.subnet),
+                              to_string(found->attributes.public_ip), to_string(found->subnet)),
                          "restart merinod to lease another subnet");
     }
     // Deleted, ended or spoilt: nobody else takes a name with something in it that is no lease, so it is still this node's.
-    if (auto renewed = TRY(write(leases, lease.subnet, lease.attributes))) return *std::move(renewed);
+    const bool is_new = leases.find(lease.subnet) == nullptr;
+    auto renewed = TRY(write(leases, lease.subnet, lease.attributes));
+    if (!renewed) continue;
+    if (!is_new || TRY(counts(leases, *renewed))) return *std::move(renewed);
+    TRY(give_back(leases, {lease.subnet}));
   }
-  return fail(ErrorKind::unavailable, "{}: the lease of {} is changed by somebody all the time", name_, lease.subnet.to_string());
+  return fail(ErrorKind::unavailable, "{}: the lease of {} is changed by somebody all the time", name_, to_string(lease.subnet));
 }
 
 bool EtcdSource::is_own(const Lease& found, const Lease& lease) const {
   if (found.subnet != lease.subnet) return false;
   // With another public IP it is still the own one if it is what was written last: the node's address changed.
-  return found.attributes.public_ip == lease.attributes.public_ip ||
+  return is_same_node(found.attributes.public_ip, lease.attributes.public_ip) ||
          (own_ && own_->subnet == found.subnet && own_->attributes == found.attributes);
 }
 
@@ -175,14 +182,14 @@ Result<EtcdLease> EtcdSource::hold_lease() {
   return lease;
 }
 
-// Writes the key of `subnet` if it is still as `leases` has it. nullopt: it is not, and `leases` has it as it is now; or the etcd lease is
+// Writes the key of `subnets` if it is still as `leases` has it. nullopt: it is not, and `leases` has it as it is now; or the etcd lease is
 // gone, and the next attempt gets another.
-Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Prefix& subnet, const LeaseAttributes& attributes) {
-  const EtcdKeyValue* known = leases.find(subnet);
+Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Subnets& subnets, const LeaseAttributes& attributes) {
+  const EtcdKeyValue* known = leases.find(subnets);
   const EtcdKeyValue before = known != nullptr ? *known : EtcdKeyValue{};
   const bool is_reservation = known != nullptr && before.lease == 0;
-  EtcdPut put{.key = leases.key_of(subnet), .value = format_lease_attributes(attributes), .lease = 0};
-  Lease lease{.subnet = subnet, .attributes = attributes, .expires = kNeverExpires};
+  EtcdPut put{.key = leases.key_of(subnets), .value = format_lease_attributes(attributes), .lease = 0};
+  Lease lease{.subnet = subnets, .attributes = attributes, .expires = kNeverExpires};
   if (!is_reservation) {
     const EtcdLease held = TRY(hold_lease());
     put.lease = held.id;
@@ -197,7 +204,7 @@ Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Prefix&
   // The answer to the same request may have been lost on its way.
   const bool is_there = txn->found.size() == 1 && txn->found[0].value == put.value && txn->found[0].lease == put.lease;
   if (!txn->succeeded && !is_there) {
-    leases.update(subnet, txn->found);
+    leases.update(subnets, txn->found);
     return std::nullopt;
   }
   own_ = lease;
@@ -207,12 +214,24 @@ Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Prefix&
   return lease;
 }
 
-Status EtcdSource::give_back(EtcdLeases& leases, const std::vector<Prefix>& subnets) {
-  for (const Prefix& subnet : subnets) {
-    const EtcdKeyValue* kv = leases.find(subnet);
+// With two subnets in a key, two nodes can create two keys that overlap. So each looks again when it has written: the younger key does not
+// count, and its node takes other subnets.
+Result<bool> EtcdSource::counts(EtcdLeases& leases, const Lease& lease) {
+  const auto has_both = [](const Lease& each) { return each.subnet.v4 && each.subnet.v6; };
+  const LeaseSet before = make_set(leases);
+  if (!has_both(lease) && std::none_of(before.leases.begin(), before.leases.end(), has_both)) return true;
+  leases.reset(TRY(writer_.range(keys_)).kvs);
+  const LeaseSet set = make_set(leases);
+  return std::any_of(set.leases.begin(), set.leases.end(), [&](const Lease& other) { return other.subnet == lease.subnet; });
+}
+
+Status EtcdSource::give_back(EtcdLeases& leases, const std::vector<Subnets>& unfit) {
+  for (const Subnets& subnets : unfit) {
+    const EtcdKeyValue* kv = leases.find(subnets);
     if (kv == nullptr) continue;
     TRY(writer_.delete_if(kv->key, kv->mod_revision));
-    if (kv->lease != 0) (void)writer_.revoke_if_unused(kv->lease);
+    if (kv->lease != 0 && kv->lease != own_lease().id) (void)writer_.revoke_if_unused(kv->lease);
+    leases.update(subnets, {});
   }
   return ok();
 }

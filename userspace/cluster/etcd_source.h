@@ -1,7 +1,8 @@
 // Leases in etcd v3, with flannel's keys and values, through etcd's JSON gateway (/v3/kv/range, txn, lease/grant, watch).
 //
 //   <prefix>/config                   net-conf JSON
-//   <prefix>/subnets/10.244.98.0-24   one lease: flannel's key and value, on an etcd lease of kLeaseTtl
+//   <prefix>/subnets/10.244.98.0-24   one lease: flannel's key and value, on an etcd lease of kLeaseTtl; with both families
+//                                     10.244.98.0-24&fd10:244:0:5::-64, with IPv6 alone (not in flannel) fd10:244:0:5::-64
 //
 // Expiry. etcd removes a key when its lease ends, so what stands there has not ended. Of the own lease `expires` is the end, whatever the
 // wall clock is set to; of others it is no more than an upper bound: kLeaseTtl from when their last change was seen.
@@ -11,9 +12,11 @@
 //
 // Reservations. A key without an etcd lease never expires, and stays without one when its node writes its attributes into it.
 //
-// Races. Every change is a transaction that fails if the key is not as it was read. Whoever loses takes the next subnet.
+// Races. Every change is a transaction that fails if the key is not as it was read. Whoever loses takes the next subnet. Keys with two
+// subnets can overlap and differ: where there are such, a node looks again when it has created its key, and gives it back if it is younger
+// than one that it overlaps.
 //
-// What is not a lease (a foreign name, a value that is none, an IPv6 or dual-stack key, a subnet outside of the network) is rejected:
+// What is not a lease (a foreign name, a value that is none, a subnet outside of the network) is rejected:
 // listed with its reason, never written over, and the subnet that its name begins with is not leased. Of overlapping leases one counts:
 // the one of the configured length, else the older one (etcd's create_revision), else the larger.
 //

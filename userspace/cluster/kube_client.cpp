@@ -9,6 +9,8 @@ namespace merino {
 namespace {
 
 constexpr size_t kLongestMessage = 300;
+// Nodes have no namespace; the kubelet puts their Events here.
+constexpr const char* kNodeEvents = "/api/v1/namespaces/default/events";
 constexpr KubePatience kSmallAnswer{.whole = std::chrono::seconds(10), .idle = std::chrono::seconds(0)};
 
 // What the server says in its Status object, or the beginning of whatever it sent.
@@ -28,9 +30,9 @@ tl::unexpected<Error> refused(const HttpRequest& request, const HttpResponse& re
     case 401:
       return with_remedy(error(ErrorKind::unavailable), "the API server does not know the token or certificate: renew it");
     case 403:
-      return with_remedy(
-          error(ErrorKind::unavailable),
-          "bind the manifest's ClusterRole: nodes get, list, watch; nodes/status patch; and pods get if NODE_NAME is not set");
+      return with_remedy(error(ErrorKind::unavailable),
+                         "bind the manifest's ClusterRole: nodes get, list, watch; nodes/status patch; events create, patch; and pods get "
+                         "if NODE_NAME is not set");
     case 404:
       return error(ErrorKind::not_found);
     case 400:
@@ -127,15 +129,25 @@ Result<std::string> KubeClient::node_of_pod(const std::string& pod_namespace, co
   return *name;
 }
 
-Status KubeClient::patch_node_status(const std::string& name, const std::string& patch) {
+Status KubeClient::write(const std::string& method, const std::string& path, const std::string& content_type, const std::string& body) {
   HttpRequest request;
-  request.method = "PATCH";
-  request.url = "/api/v1/nodes/" + name + "/status";
-  request.headers = {"Content-Type: application/strategic-merge-patch+json"};
-  request.body = patch;
+  request.method = method;
+  request.url = path;
+  request.headers = {"Content-Type: " + content_type};
+  request.body = body;
   request.timeout = kSmallAnswer.whole;
   TRY(exchange(request, [](std::string_view) { return ok(); }));
   return ok();
+}
+
+Status KubeClient::patch_node_status(const std::string& name, const std::string& patch) {
+  return write("PATCH", "/api/v1/nodes/" + name + "/status", "application/strategic-merge-patch+json", patch);
+}
+
+Status KubeClient::create_event(const std::string& event) { return write("POST", kNodeEvents, "application/json", event); }
+
+Status KubeClient::patch_event(const std::string& name, const std::string& patch) {
+  return write("PATCH", fmt::format("{}/{}", kNodeEvents, name), "application/merge-patch+json", patch);
 }
 
 }  // namespace merino

@@ -43,8 +43,12 @@ class KubeClient {
   Result<std::string> node_of_pod(const std::string& pod_namespace, const std::string& pod_name);
   // A strategic merge patch of nodes/NAME/status.
   Status patch_node_status(const std::string& name, const std::string& patch);
+  // An Event, in the namespace that those of Nodes are in; and a merge patch of one.
+  Status create_event(const std::string& event);
+  Status patch_event(const std::string& name, const std::string& patch);
 
  private:
+  Status write(const std::string& method, const std::string& path, const std::string& content_type, const std::string& body);
   KubeClient(const KubeCredentials& credentials, HttpClient http) : credentials_(&credentials), http_(std::move(http)) {}
   Result<HttpResponse> exchange(HttpRequest request, const BodySink& sink);
 

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cluster/disjoint.h"
 #include "cluster/json_object.h"
 #include "cluster/printable.h"
 
@@ -19,8 +20,7 @@ Result<std::optional<IpAddress>> read_address(const KubeNode& node, const std::s
   if (text == nullptr || text->empty()) return std::nullopt;
   const auto address = IpAddress::parse(*text);
   if (!address || address->family() != family) {
-    return fail(ErrorKind::decode, "annotation {} must be an {} address, found \"{}\"", annotation, family == Family::v4 ? "IPv4" : "IPv6",
-                printable(*text));
+    return fail(ErrorKind::decode, "annotation {} must be an {} address, found \"{}\"", annotation, family_name(family), printable(*text));
   }
   if (!is_node_address(*address)) {
     return fail(ErrorKind::invalid, "annotation {} must be the unicast address of a node, found \"{}\"", annotation, printable(*text));
@@ -36,6 +36,15 @@ Result<std::optional<IpAddress>> read_own_address(const KubeNode& node, const st
                      fmt::format("correct it, or remove it: kubectl annotate node {} {}-", printable(node.name), annotation));
 }
 
+Result<std::optional<VxlanLease>> read_vxlan(const KubeNode& node, const std::string& annotation, Family family) {
+  const std::string* data = node.annotation(annotation);
+  // "null" is what host-gw leaves there, of a family that the node may not use any more.
+  if (family == Family::v6 && (data == nullptr || *data == "null")) return std::nullopt;
+  if (data == nullptr) return fail(ErrorKind::decode, "annotation {} is missing", annotation);
+  const JsonObject vxlan = TRY(JsonObject::parse(*data, "annotation " + annotation));
+  return TRY(parse_vxlan_lease(vxlan));
+}
+
 std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -43,53 +52,48 @@ std::string json_text(const std::string& text) {
 // Of the lesser the lease counts.
 auto rank(const NodeLeases::value_type& node) { return std::tie(node.second.created, node.first); }
 
-class DisjointSubnets {
- public:
-  // The node whose subnet `subnet` overlaps; nullptr if none.
-  [[nodiscard]] const NodeLeases::value_type* overlapping(const Prefix& subnet) const {
-    const auto next = by_address_.upper_bound(subnet.last());
-    if (next == by_address_.begin()) return nullptr;
-    const auto* before = std::prev(next)->second;
-    return before->second.lease.subnet.overlaps(subnet) ? before : nullptr;
+// Why podCIDRs have no place in the networks; empty if they have.
+std::string misplacement(const Subnets& subnets, const Subnets& networks) {
+  if (networks.empty()) return "";
+  bool any = false;
+  for (const Family family : kFamilies) {
+    if (!subnets[family] || !networks[family]) continue;
+    if (!networks[family]->contains(*subnets[family]))
+      return fmt::format("podCIDR {} is outside of Network {}", subnets[family]->to_string(), networks[family]->to_string());
+    any = true;
   }
-  void add(const NodeLeases::value_type& node) { by_address_.emplace(node.second.lease.subnet.address(), &node); }
-  [[nodiscard]] const auto& in_order() const { return by_address_; }
-
- private:
-  std::map<IpAddress, const NodeLeases::value_type*> by_address_;
-};
+  return any ? "" : fmt::format("podCIDR {} is outside of Network {}", to_string(subnets), to_string(networks));
+}
 
 }  // namespace
 
 Result<LeaseAttributes> read_attributes(const KubeNode& node, const AnnotationNames& names) {
   LeaseAttributes attributes;
-  const auto public_ip = TRY(read_address(node, names.public_ip, Family::v4));
-  if (!public_ip) return fail(ErrorKind::decode, "annotation {} is missing", names.public_ip);
-  attributes.public_ip = *public_ip;
-  attributes.public_ip_v6 = TRY(read_address(node, names.public_ip_v6, Family::v6));
+  for (const Family family : kFamilies) attributes.public_ip[family] = TRY(read_address(node, names.of(family).public_ip, family));
+  if (attributes.public_ip.empty()) return fail(ErrorKind::decode, "annotation {} is missing", names.v4.public_ip);
   if (const std::string* type = node.annotation(names.backend_type)) attributes.backend_type = *type;
   if (attributes.backend_type != "vxlan") return attributes;
-  const std::string* data = node.annotation(names.backend_data);
-  if (data == nullptr) return fail(ErrorKind::decode, "annotation {} is missing", names.backend_data);
-  const JsonObject vxlan = TRY(JsonObject::parse(*data, "annotation " + names.backend_data));
-  attributes.vxlan = TRY(parse_vxlan_lease(vxlan));
+  for (const Family family : kFamilies) {
+    if (attributes.public_ip[family]) attributes.vxlan[family] = TRY(read_vxlan(node, names.of(family).backend_data, family));
+  }
   return attributes;
 }
 
-Result<Prefix> read_pod_cidr(const KubeNode& node) {
+Result<Subnets> read_pod_cidrs(const KubeNode& node) {
   if (node.pod_cidrs.empty()) {
     return with_remedy(
         fail(ErrorKind::unavailable, "node \"{}\" pod cidr not assigned", printable(node.name)),
         "give podCIDRs to nodes: kube-controller-manager --allocate-node-cidrs=true --cluster-cidr=<Network>, which kubeadm init "
         "--pod-network-cidr=<Network> sets");
   }
+  Subnets subnets;
   for (const std::string& text : node.pod_cidrs) {
     const auto prefix = Prefix::parse(text);
     if (!prefix)
       return fail(ErrorKind::decode, R"(podCIDR of node "{}" must be a prefix, found "{}")", printable(node.name), printable(text));
-    if (prefix->family() == Family::v4) return prefix->masked();
+    if (!subnets[prefix->family()]) subnets[prefix->family()] = prefix->masked();
   }
-  return fail(ErrorKind::unsupported, "node \"{}\" has no IPv4 podCIDR, and this build cannot do without IPv4", printable(node.name));
+  return subnets;
 }
 
 std::optional<NodeLease> read_node_lease(const KubeNode& node, const AnnotationNames& names) {
@@ -97,12 +101,13 @@ std::optional<NodeLease> read_node_lease(const KubeNode& node, const AnnotationN
   if (managed == nullptr || *managed != "true") return std::nullopt;
   NodeLease out{
       .created = node.created, .lease = {.subnet = {}, .attributes = {}, .expires = kNeverExpires}, .reason = "", .overwrite = {}};
-  out.overwrite = read_address(node, names.public_ip_overwrite, Family::v4).value_or(std::nullopt);
+  for (const Family family : kFamilies)
+    out.overwrite[family] = read_address(node, names.of(family).public_ip_overwrite, family).value_or(std::nullopt);
   const auto read = [&]() -> Status {
     if (!node.too_long.empty()) {
       return fail(ErrorKind::invalid, "{} is longer than {} bytes", printable(node.too_long), JsonPush::kLongestKept);
     }
-    out.lease.subnet = TRY(read_pod_cidr(node));
+    out.lease.subnet = TRY(read_pod_cidrs(node));
     out.lease.attributes = TRY(read_attributes(node, names));
     return ok();
   };
@@ -113,62 +118,76 @@ std::optional<NodeLease> read_node_lease(const KubeNode& node, const AnnotationN
   return out;
 }
 
-LeaseSet make_lease_set(const NodeLeases& nodes, const std::optional<Prefix>& network) {
+LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
   LeaseSet set;
   std::vector<const NodeLeases::value_type*> candidates;
   for (const auto& node : nodes) {
-    if (!node.second.reason.empty()) {
-      set.rejected.push_back({printable(node.first), node.second.reason});
-    } else if (network && !network->contains(node.second.lease.subnet)) {
-      set.rejected.push_back({printable(node.first), fmt::format("podCIDR {} is outside of Network {}",
-                                                                 node.second.lease.subnet.to_string(), network->to_string())});
-    } else {
+    const std::string reason = node.second.reason.empty() ? misplacement(node.second.lease.subnet, networks) : node.second.reason;
+    if (reason.empty()) {
       candidates.push_back(&node);
+    } else {
+      set.rejected.push_back({printable(node.first), reason});
     }
   }
   std::sort(candidates.begin(), candidates.end(), [](const auto* a, const auto* b) { return rank(*a) < rank(*b); });
-  DisjointSubnets accepted;
+  DisjointSubnets<NodeLeases::value_type> accepted;
   for (const auto* node : candidates) {
-    const Prefix& subnet = node->second.lease.subnet;
-    if (const auto* holder = accepted.overlapping(subnet)) {
-      set.rejected.push_back({printable(node->first), fmt::format("podCIDR {} overlaps {} of the older node {}", subnet.to_string(),
-                                                                  holder->second.lease.subnet.to_string(), printable(holder->first))});
+    const Subnets subnets = of_families(node->second.lease.subnet, networks);
+    if (const auto* holder = accepted.overlapping(subnets)) {
+      set.rejected.push_back({printable(node->first), fmt::format("podCIDR {} overlaps {} of the older node {}", to_string(subnets),
+                                                                  to_string(holder->second.lease.subnet), printable(holder->first))});
     } else {
-      accepted.add(*node);
+      accepted.add(subnets, *node);
+      set.leases.push_back(node->second.lease);
+      set.leases.back().subnet = subnets;
     }
   }
-  set.leases.reserve(accepted.in_order().size());
-  for (const auto& [address, node] : accepted.in_order()) set.leases.push_back(node->second.lease);
+  std::sort(set.leases.begin(), set.leases.end(), [](const Lease& a, const Lease& b) { return a.subnet < b.subnet; });
   std::sort(set.rejected.begin(), set.rejected.end(), [](const RejectedLease& a, const RejectedLease& b) { return a.key < b.key; });
   return set;
 }
 
-Result<IpAddress> published_ip(const KubeNode& node, const AnnotationNames& names, const LeaseAttributes& attributes) {
-  return TRY(read_own_address(node, names.public_ip_overwrite, Family::v4)).value_or(attributes.public_ip);
+Result<PerFamily<IpAddress>> published_ip(const KubeNode& node, const AnnotationNames& names, const LeaseAttributes& attributes) {
+  PerFamily<IpAddress> out = attributes.public_ip;
+  for (const Family family : kFamilies) {
+    if (!out[family]) continue;
+    const auto overwrite = TRY(read_own_address(node, names.of(family).public_ip_overwrite, family));
+    if (overwrite) out[family] = overwrite;
+  }
+  return out;
 }
 
-IpAddress own_address(const NodeLease& node, const IpAddress& wanted) {
-  const IpAddress& said = node.lease.attributes.public_ip;
-  const IpAddress to_say = node.overwrite.value_or(wanted);
-  if (said == to_say) return wanted;
-  return said == wanted ? to_say : said;
+PerFamily<IpAddress> own_addresses(const NodeLease& node, const PerFamily<IpAddress>& wanted) {
+  PerFamily<IpAddress> out;
+  for (const Family family : kFamilies) {
+    if (!wanted[family]) continue;  // an annotation that another agent has left there says nothing of this one
+    const auto& said = node.lease.attributes.public_ip[family];
+    const auto& to_say = node.overwrite[family] ? node.overwrite[family] : wanted[family];
+    if (said == to_say) {
+      out[family] = wanted[family];
+    } else {
+      out[family] = said == wanted[family] ? to_say : said;
+    }
+  }
+  return out;
 }
 
 Result<NodeHints> read_hints(const KubeNode& node, const AnnotationNames& names) {
   NodeHints hints;
-  hints.public_ip = TRY(read_own_address(node, names.node_public_ip, Family::v4));
-  hints.public_ip_v6 = TRY(read_own_address(node, names.node_public_ip_v6, Family::v6));
+  for (const Family family : kFamilies) hints.public_ip[family] = TRY(read_own_address(node, names.of(family).node_public_ip, family));
   if (auto published = read_attributes(node, names)) hints.published = std::move(*published);
   return hints;
 }
 
 std::string annotations_patch(const KubeNode& node, const AnnotationNames& names, const LeaseAttributes& attributes,
-                              const IpAddress& public_ip) {
-  std::map<std::string, std::string> wanted = {{names.kube_subnet_manager, "true"},
-                                               {names.backend_type, attributes.backend_type},
-                                               {names.backend_data, "null"},
-                                               {names.public_ip, public_ip.to_string()}};
-  if (attributes.vxlan) wanted[names.backend_data] = format_vxlan_lease(*attributes.vxlan);
+                              const PerFamily<IpAddress>& public_ip) {
+  std::map<std::string, std::string> wanted = {{names.kube_subnet_manager, "true"}, {names.backend_type, attributes.backend_type}};
+  for (const Family family : kFamilies) {
+    if (!public_ip[family]) continue;
+    const auto& vxlan = attributes.vxlan[family];
+    wanted[names.of(family).backend_data] = vxlan ? format_vxlan_lease(*vxlan) : "null";
+    wanted[names.of(family).public_ip] = public_ip[family]->to_string();
+  }
   std::vector<std::string> members;
   for (const auto& [key, value] : wanted) {
     const std::string* current = node.annotation(key);

@@ -15,8 +15,8 @@ namespace merino {
 struct NodeLease {
   std::string created;  // KubeNode::created
   Lease lease;
-  std::string reason;                  // why it is no lease; empty: the lease is valid
-  std::optional<IpAddress> overwrite;  // public-ip-overwrite, if it is an address
+  std::string reason;              // why it is no lease; empty: the lease is valid
+  PerFamily<IpAddress> overwrite;  // public-ip-overwrite and public-ipv6-overwrite, if they are addresses
   bool operator==(const NodeLease&) const = default;
 };
 
@@ -28,29 +28,29 @@ std::optional<NodeLease> read_node_lease(const KubeNode& node, const AnnotationN
 // What the annotations say of the node; errors name the annotation.
 Result<LeaseAttributes> read_attributes(const KubeNode& node, const AnnotationNames& names);
 
-// The node's IPv4 podCIDR. unavailable while it has none; decode for one that is no prefix; unsupported if there are only IPv6 ones.
-Result<Prefix> read_pod_cidr(const KubeNode& node);
+// The node's podCIDRs, one of each family at most. unavailable while it has none; decode for one that is no prefix.
+Result<Subnets> read_pod_cidrs(const KubeNode& node);
 
-// The leases that count. What lies outside of `network` (if it is known) is rejected. Of nodes whose podCIDRs overlap, the one that was
-// created first counts, of two with the same second the one whose name comes first: every node sees the same, and a newcomer takes nothing
-// away from a node that is there. Rejected are named by their node.
-LeaseSet make_lease_set(const NodeLeases& nodes, const std::optional<Prefix>& network);
+// The leases that count. What lies outside of `networks` is rejected; subnets of a family without one are left out. Of nodes whose podCIDRs
+// overlap, the one that was created first counts, of two with the same second the one whose name comes first: every node sees the same, and
+// a newcomer takes nothing away from a node that is there. Rejected are named by their node.
+LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks);
 
-// What is to be written as public-ip: public-ip-overwrite if the node has it, else `attributes`' own. An overwrite that is no unicast
-// IPv4 address is an error.
-Result<IpAddress> published_ip(const KubeNode& node, const AnnotationNames& names, const LeaseAttributes& attributes);
+// What is to be written as public-ip and public-ipv6: the overwrite if the node has it, else `attributes`' own. An overwrite that is no
+// unicast address of its family is an error.
+Result<PerFamily<IpAddress>> published_ip(const KubeNode& node, const AnnotationNames& names, const LeaseAttributes& attributes);
 
-// The address of this node's own lease, as the agent that asked for `wanted` must see it: `wanted` if the Node says what follows from that,
-// with public-ip-overwrite or without; else something else, so that the lease is renewed.
-IpAddress own_address(const NodeLease& node, const IpAddress& wanted);
+// The addresses of this node's own lease, as the agent that asked for `wanted` must see them: `wanted` if the Node says what follows from
+// that, with public-ip-overwrite or without; else something else, so that the lease is renewed.
+PerFamily<IpAddress> own_addresses(const NodeLease& node, const PerFamily<IpAddress>& wanted);
 
 // The annotations that count before the node has an uplink; errors name the annotation and the remedy.
 Result<NodeHints> read_hints(const KubeNode& node, const AnnotationNames& names);
 
-// The strategic merge patch that makes the Node's annotations say `attributes`, with `public_ip` as its address: the members that
-// differ, in alphabetical order. Empty if none does.
+// The strategic merge patch that makes the Node's annotations say `attributes`, with `public_ip` as its addresses: the members that
+// differ, in alphabetical order. Annotations of a family that the node does not have are left as they are. Empty if none differs.
 std::string annotations_patch(const KubeNode& node, const AnnotationNames& names, const LeaseAttributes& attributes,
-                              const IpAddress& public_ip);
+                              const PerFamily<IpAddress>& public_ip);
 
 // The patch that sets NetworkUnavailable to False, as flannel does. Empty if the Node has it so already.
 std::string network_available_patch(const KubeNode& node, std::chrono::system_clock::time_point now);

@@ -1,7 +1,6 @@
 #include "cluster/kube_node.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "cluster/printable.h"
@@ -53,18 +52,21 @@ Result<AnnotationNames> make_annotation_names(const std::string& prefix) {
   const std::string stem = domain + "/" + name;
   return AnnotationNames{.kube_subnet_manager = stem + "kube-subnet-manager",
                          .backend_type = stem + "backend-type",
-                         .backend_data = stem + "backend-data",
-                         .public_ip = stem + "public-ip",
-                         .public_ip_v6 = stem + "public-ipv6",
-                         .public_ip_overwrite = stem + "public-ip-overwrite",
-                         .node_public_ip = stem + "node-public-ip",
-                         .node_public_ip_v6 = stem + "node-public-ipv6"};
+                         .v4 = {.backend_data = stem + "backend-data",
+                                .public_ip = stem + "public-ip",
+                                .public_ip_overwrite = stem + "public-ip-overwrite",
+                                .node_public_ip = stem + "node-public-ip"},
+                         .v6 = {.backend_data = stem + "backend-v6-data",
+                                .public_ip = stem + "public-ipv6",
+                                .public_ip_overwrite = stem + "public-ipv6-overwrite",
+                                .node_public_ip = stem + "node-public-ipv6"}};
 }
 
 bool AnnotationNames::contain(std::string_view name) const {
-  const std::array all{&kube_subnet_manager, &backend_type,        &backend_data,   &public_ip,
-                       &public_ip_v6,        &public_ip_overwrite, &node_public_ip, &node_public_ip_v6};
-  return std::any_of(all.begin(), all.end(), [&](const std::string* one) { return *one == name; });
+  const auto is_of = [&](const OfFamily& family) {
+    return name == family.backend_data || name == family.public_ip || name == family.public_ip_overwrite || name == family.node_public_ip;
+  };
+  return name == kube_subnet_manager || name == backend_type || is_of(v4) || is_of(v6);
 }
 
 const std::string* KubeNode::annotation(const std::string& key) const {

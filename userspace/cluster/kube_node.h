@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/address.h"
 #include "base/result.h"
 #include "cluster/kube_json.h"
 
@@ -13,10 +14,14 @@ namespace merino {
 
 // flannel's annotations, with their prefix.
 struct AnnotationNames {
+  struct OfFamily {
+    std::string backend_data, public_ip, public_ip_overwrite, node_public_ip;
+  };
   std::string kube_subnet_manager;
-  std::string backend_type, backend_data;
-  std::string public_ip, public_ip_v6, public_ip_overwrite;
-  std::string node_public_ip, node_public_ip_v6;
+  std::string backend_type;
+  OfFamily v4, v6;
+
+  [[nodiscard]] const OfFamily& of(Family family) const { return family == Family::v4 ? v4 : v6; }
 
   [[nodiscard]] bool contain(std::string_view name) const;
 };

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "cluster/disjoint.h"
+#include "cluster/kube_event.h"
 #include "cluster/kube_follow.h"
 #include "cluster/printable.h"
 
@@ -30,22 +32,23 @@ class KubeSource : public LeaseSource {
   Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) override;
   Result<Lease> renew(const Lease& lease) override;
   Status mark_ready() override;
+  Status tell(const OperatorNotice& notice) override;
   Status follow(const std::function<void(LeaseSet)>& changed) override;
 
  private:
   // What both threads use.
   struct Shared {
     std::string node_name;               // empty: not known yet
-    std::optional<Prefix> network;       // of the configuration
+    Subnets networks;                    // of the configuration
     std::optional<LeaseAttributes> own;  // what this node says of itself
     std::string conflict;                // why this node's podCIDR does not count; empty: it does
   };
 
   Result<std::string> own_name(KubeClient& client);
   Result<KubeNode> own_node();
-  Result<Prefix> own_subnet(const KubeNode& node);
+  Result<Subnets> own_subnets(const KubeNode& node);
   Status set_condition(const KubeNode& node, const std::string& name);
-  Result<Lease> publish(const KubeNode& node, const Prefix& subnet, const LeaseAttributes& attributes);
+  Result<Lease> publish(const KubeNode& node, const Subnets& subnets, const LeaseAttributes& attributes);
   LeaseSet make_set(const NodeLeases& nodes, const std::string& own);
   [[nodiscard]] Shared shared() const {
     const std::lock_guard lock(mutex_);
@@ -58,7 +61,8 @@ class KubeSource : public LeaseSource {
   std::unique_ptr<KubeClient> follower_client_;  // of the thread in follow()
   std::unique_ptr<KubeFollower> follower_;
   std::unique_ptr<KubeClient> client_;  // of the other thread, as the next
-  bool announced_ = false;              // the Node has been told that the network is up
+  KubeEvents events_;
+  bool announced_ = false;  // the Node has been told that the network is up
   mutable std::mutex mutex_;
   Shared shared_;
 };
@@ -79,7 +83,7 @@ Result<KubeNode> KubeSource::own_node() {
 Result<NetConf> KubeSource::load_conf(const std::string& path) {
   NetConf conf = TRY(load_net_conf(path));
   const std::lock_guard lock(mutex_);
-  shared_.network = conf.network;
+  shared_.networks = conf.networks();
   return conf;
 }
 
@@ -89,9 +93,9 @@ Result<NodeHints> KubeSource::hints() {
 }
 
 // Makes the Node say `attributes`.
-Result<Lease> KubeSource::publish(const KubeNode& node, const Prefix& subnet, const LeaseAttributes& attributes) {
+Result<Lease> KubeSource::publish(const KubeNode& node, const Subnets& subnets, const LeaseAttributes& attributes) {
   const std::string name = TRY(own_name(*client_));
-  const IpAddress public_ip = TRY(published_ip(node, names_, attributes));
+  const PerFamily<IpAddress> public_ip = TRY(published_ip(node, names_, attributes));
   {
     // Before the Node changes: the other thread must know what the change means.
     const std::lock_guard lock(mutex_);
@@ -101,42 +105,54 @@ Result<Lease> KubeSource::publish(const KubeNode& node, const Prefix& subnet, co
   if (!patch.empty()) TRY(client_->patch_node_status(name, patch));
   // A Node that was deleted and registered anew has lost its condition too.
   if (announced_) TRY(set_condition(node, name));
-  return Lease{.subnet = subnet, .attributes = attributes, .expires = kNeverExpires};
+  return Lease{.subnet = subnets, .attributes = attributes, .expires = kNeverExpires};
 }
 
-// The podCIDR, if the configuration has room for it.
-Result<Prefix> KubeSource::own_subnet(const KubeNode& node) {
-  const Prefix subnet = TRY(read_pod_cidr(node));
-  const auto network = shared().network;
-  if (!network || network->contains(subnet)) return subnet;
-  return with_remedy(
-      fail(ErrorKind::invalid, R"(subnet "{}" specified in the flannel net config doesn't contain "{}" PodCIDR of the "{}" node)",
-           network->to_string(), subnet.to_string(), printable(node.name)),
-      "make Network in net-conf.json and kube-controller-manager's --cluster-cidr the same; a podCIDR changes only when the node is "
-      "deleted and registered anew");
+// The podCIDRs, one for each of the configuration's networks.
+Result<Subnets> KubeSource::own_subnets(const KubeNode& node) {
+  const Subnets all = TRY(read_pod_cidrs(node));
+  const Subnets networks = shared().networks;
+  Subnets subnets;
+  for (const Family family : kFamilies) {
+    if (!networks[family]) continue;
+    if (!all[family]) {
+      return with_remedy(
+          fail(ErrorKind::invalid, "node \"{}\" has no {} podCIDR, only {}", printable(node.name), family_name(family), to_string(all)),
+          "kube-controller-manager's --cluster-cidr must name a network of each family that net-conf.json enables");
+    }
+    if (!networks[family]->contains(*all[family])) {
+      return with_remedy(
+          fail(ErrorKind::invalid, R"(subnet "{}" specified in the flannel net config doesn't contain "{}" PodCIDR of the "{}" node)",
+               networks[family]->to_string(), all[family]->to_string(), printable(node.name)),
+          "make Network in net-conf.json and kube-controller-manager's --cluster-cidr the same; a podCIDR changes only when the node is "
+          "deleted and registered anew");
+    }
+    subnets[family] = all[family];
+  }
+  return subnets;
 }
 
 Result<Lease> KubeSource::acquire(const NetConf& conf, const LeaseRequest& request) {
   {
     const std::lock_guard lock(mutex_);
-    shared_.network = conf.network;
+    shared_.networks = conf.networks();
   }
   const KubeNode node = TRY(own_node());
-  const Prefix subnet = TRY(own_subnet(node));
-  return publish(node, subnet, request.attributes);
+  const Subnets subnets = TRY(own_subnets(node));
+  return publish(node, subnets, request.attributes);
 }
 
 // A Node that was deleted and registered anew may have another podCIDR: that is the lease then. Kubernetes has evicted the pods of the old
 // one.
 Result<Lease> KubeSource::renew(const Lease& lease) {
   const KubeNode node = TRY(own_node());
-  const Prefix subnet = TRY(own_subnet(node));
+  const Subnets subnets = TRY(own_subnets(node));
   const std::string conflict = shared().conflict;
-  if (!conflict.empty() && subnet == lease.subnet) {
+  if (!conflict.empty() && subnets == lease.subnet) {
     return with_remedy(fail(ErrorKind::exists, "node \"{}\": {}", printable(node.name), conflict),
                        "delete one of the two nodes and let it register anew: it gets another podCIDR");
   }
-  return publish(node, subnet, lease.attributes);
+  return publish(node, subnets, lease.attributes);
 }
 
 Status KubeSource::set_condition(const KubeNode& node, const std::string& name) {
@@ -153,11 +169,16 @@ Status KubeSource::mark_ready() {
   return ok();
 }
 
+Status KubeSource::tell(const OperatorNotice& notice) {
+  const std::string name = TRY(own_name(*client_));
+  return events_.tell(*client_, name, notice, std::chrono::system_clock::now());
+}
+
 // The leases, with this node's own as the agent knows it: under public-ip-overwrite its Node says another address than its lease, and that
 // is no difference to be mended. If the Node says not what follows from the overwrite, the lease shows it, and is renewed.
 LeaseSet KubeSource::make_set(const NodeLeases& nodes, const std::string& own) {
   const Shared known = shared();
-  LeaseSet set = make_lease_set(nodes, known.network);
+  LeaseSet set = make_lease_set(nodes, known.networks);
   const auto node = nodes.find(own);
   std::string conflict;
   for (const RejectedLease& rejected : set.rejected) {
@@ -165,9 +186,12 @@ LeaseSet KubeSource::make_set(const NodeLeases& nodes, const std::string& own) {
   }
   const bool counts = node != nodes.end() && node->second.reason.empty() && conflict.empty();
   for (Lease& lease : set.leases) {
-    if (!counts || !known.own || lease.subnet != node->second.lease.subnet) continue;
-    lease.attributes.public_ip = own_address(node->second, known.own->public_ip);
-    lease.attributes.public_ip_v6 = known.own->public_ip_v6;  // an annotation that flannel has left there
+    if (!counts || !known.own || lease.subnet != of_families(node->second.lease.subnet, known.networks)) continue;
+    lease.attributes.public_ip = own_addresses(node->second, known.own->public_ip);
+    // What flannel has left there of a family that this node does not use is no difference to be mended either.
+    for (const Family family : kFamilies) {
+      if (!known.own->vxlan[family]) lease.attributes.vxlan[family].reset();
+    }
   }
   const std::lock_guard lock(mutex_);
   shared_.conflict = conflict;

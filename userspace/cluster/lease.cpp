@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -27,14 +28,44 @@ Result<std::optional<IpAddress>> read_address(const JsonObject& object, std::str
   return *address;
 }
 
-Result<VxlanLease> read_vxlan(const JsonObject& object) {
-  const auto data = TRY(object.object("BackendData"));
-  if (!data) return fail(ErrorKind::decode, "{} is missing", object.where("BackendData"));
-  return parse_vxlan_lease(*data);
+constexpr const char* public_ip_key(Family family) { return family == Family::v4 ? "PublicIP" : "PublicIPv6"; }
+constexpr const char* backend_data_key(Family family) { return family == Family::v4 ? "BackendData" : "BackendV6Data"; }
+
+Result<PerFamily<IpAddress>> read_public_ip(const JsonObject& object) {
+  PerFamily<IpAddress> out;
+  // Go's zero value stands where there is no IPv4.
+  const bool absent = TRY(object.string(public_ip_key(Family::v4))).value_or("0.0.0.0") == "0.0.0.0";
+  out.v6 = TRY(read_address(object, public_ip_key(Family::v6), Family::v6));
+  if (!absent || !out.v6) out.v4 = TRY(read_address(object, public_ip_key(Family::v4), Family::v4));
+  if (out.empty()) return fail(ErrorKind::decode, "{} is missing", object.where(public_ip_key(Family::v4)));
+  return out;
+}
+
+Result<std::optional<VxlanLease>> read_vxlan(const JsonObject& object, Family family) {
+  const auto data = TRY(object.object(backend_data_key(family)));
+  if (data) return TRY(parse_vxlan_lease(*data));
+  if (family == Family::v6) return std::nullopt;
+  return fail(ErrorKind::decode, "{} is missing", object.where(backend_data_key(family)));
 }
 
 tl::unexpected<Error> bad_key(const std::string& key) {
   return fail(ErrorKind::decode, "\"{}\" is not a subnet key such as 10.244.98.0-24", printable(key));
+}
+
+Result<Prefix> parse_one_subnet(const std::string& key, const std::string& part) {
+  const size_t dash = part.rfind('-');
+  if (dash == std::string::npos) return bad_key(key);
+  int length = 0;
+  const char* end = part.data() + part.size();
+  const auto number = std::from_chars(part.data() + dash + 1, end, length);
+  const auto address = IpAddress::parse(std::string_view(part).substr(0, dash));
+  if (number.ec != std::errc() || number.ptr != end || !address || length < 0 || length > address_bits(address->family()))
+    return bad_key(key);
+  const Prefix subnet(*address, length);
+  if (subnet != subnet.masked()) return fail(ErrorKind::invalid, "\"{}\" has host bits set", printable(key));
+  // The key is the one spelling of its subnet: what does not come out again the same way (leading zeros, signs, upper case) is none.
+  if (format_subnet_key(subnet) != part) return bad_key(key);
+  return subnet;
 }
 
 }  // namespace
@@ -45,7 +76,19 @@ bool is_node_address(const IpAddress& address) {
     const uint32_t first_byte = address.v4() >> 24U;
     return first_byte != 0 && first_byte != 127 && first_byte < 224;
   }
-  return address.bytes()[0] != 0xff && address != IpAddress().plus(1);
+  const auto& bytes = address.bytes();
+  const bool is_link_local = bytes[0] == 0xfe && (bytes[1] & 0xc0U) == 0x80;
+  return bytes[0] != 0xff && !is_link_local && address != IpAddress().plus(1);
+}
+
+bool is_same_node(const PerFamily<IpAddress>& a, const PerFamily<IpAddress>& b) {
+  if (a.v4 && b.v4) return a.v4 == b.v4;
+  return a.v6 && a.v6 == b.v6;
+}
+
+bool overlap(const Subnets& a, const Subnets& b) {
+  return std::any_of(kFamilies.begin(), kFamilies.end(),
+                     [&](Family family) { return a[family] && b[family] && a[family]->overlaps(*b[family]); });
 }
 
 std::string format_vxlan_lease(const VxlanLease& vxlan) {
@@ -66,45 +109,48 @@ Result<VxlanLease> parse_vxlan_lease(const JsonObject& data) {
 }
 
 std::string format_lease_attributes(const LeaseAttributes& attributes) {
-  std::string out =
-      fmt::format(R"({{"PublicIP":"{}","PublicIPv6":)", attributes.public_ip.is_v4() ? attributes.public_ip.to_string() : "0.0.0.0");
-  out += attributes.public_ip_v6 ? fmt::format(R"("{}")", attributes.public_ip_v6->to_string()) : "null";
+  const PerFamily<IpAddress>& ip = attributes.public_ip;
+  std::string out = fmt::format(R"({{"PublicIP":"{}","PublicIPv6":)", ip.v4 ? ip.v4->to_string() : "0.0.0.0");
+  out += ip.v6 ? fmt::format(R"("{}")", ip.v6->to_string()) : "null";
   if (!attributes.backend_type.empty()) out += fmt::format(R"(,"BackendType":{})", quoted(attributes.backend_type));
-  if (attributes.vxlan) out += ",\"BackendData\":" + format_vxlan_lease(*attributes.vxlan);
+  for (const Family family : kFamilies) {
+    const auto& vxlan = attributes.vxlan[family];
+    if (vxlan) out += fmt::format(R"(,"{}":{})", backend_data_key(family), format_vxlan_lease(*vxlan));
+  }
   return out + "}";
 }
 
 Result<LeaseAttributes> parse_lease_attributes(const std::string& json) {
   const JsonObject object = TRY(JsonObject::parse(json, "lease"));
   LeaseAttributes attributes;
-  const auto public_ip = TRY(read_address(object, "PublicIP", Family::v4));
-  if (!public_ip) return fail(ErrorKind::decode, "{} is missing", object.where("PublicIP"));
-  attributes.public_ip = *public_ip;
-  attributes.public_ip_v6 = TRY(read_address(object, "PublicIPv6", Family::v6));
+  attributes.public_ip = TRY(read_public_ip(object));
   attributes.backend_type = TRY(object.string("BackendType")).value_or("");
-  if (attributes.backend_type == "vxlan") attributes.vxlan = TRY(read_vxlan(object));
+  if (attributes.backend_type != "vxlan") return attributes;
+  for (const Family family : kFamilies) {
+    if (attributes.public_ip[family]) attributes.vxlan[family] = TRY(read_vxlan(object, family));
+  }
   return attributes;
 }
 
-std::string format_subnet_key(const Prefix& subnet) { return fmt::format("{}-{}", subnet.address().to_string(), subnet.length()); }
-
-Result<Prefix> parse_subnet_key(const std::string& key) {
-  if (key.find('&') != std::string::npos) {
-    return fail(ErrorKind::unsupported, "\"{}\" is the key of a dual-stack lease, which this build cannot use", printable(key));
+std::string format_subnet_key(const Subnets& subnets) {
+  std::string key;
+  for (const Family family : kFamilies) {
+    const auto& subnet = subnets[family];
+    if (!subnet) continue;
+    if (!key.empty()) key += '&';
+    key += fmt::format("{}-{}", subnet->address().to_string(), subnet->length());
   }
-  const size_t dash = key.rfind('-');
-  if (dash == std::string::npos) return bad_key(key);
-  // The key is the one spelling of its subnet: what does not come out again the same way (leading zeros, signs, upper case) is none.
-  int length = 0;
-  const char* end = key.data() + key.size();
-  const auto number = std::from_chars(key.data() + dash + 1, end, length);
-  const auto address = IpAddress::parse(std::string_view(key).substr(0, dash));
-  if (number.ec != std::errc() || number.ptr != end || !address || length < 0 || length > address_bits(address->family()))
-    return bad_key(key);
-  const Prefix subnet(*address, length);
-  if (subnet != subnet.masked()) return fail(ErrorKind::invalid, "\"{}\" has host bits set", printable(key));
-  if (format_subnet_key(subnet) != key) return bad_key(key);
-  return subnet;
+  return key;
+}
+
+Result<Subnets> parse_subnet_key(const std::string& key) {
+  const size_t both = key.find('&');
+  Subnets subnets = TRY(parse_one_subnet(key, key.substr(0, both)));
+  if (both == std::string::npos) return subnets;
+  const Prefix second = TRY(parse_one_subnet(key, key.substr(both + 1)));
+  if (!subnets.v4 || second.family() != Family::v6) return bad_key(key);
+  subnets.v6 = second;
+  return subnets;
 }
 
 }  // namespace merino

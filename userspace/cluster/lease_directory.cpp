@@ -87,7 +87,6 @@ Result<std::string> read_content(int fd, uint64_t size) {
 Result<Lease> parse_lease(int fd, const std::string& name, const LeaseFile& file) {
   Lease lease;
   lease.subnet = TRY(parse_subnet_key(name));
-  if (lease.subnet.family() != Family::v4) return fail(ErrorKind::unsupported, "an IPv6 subnet, which this build cannot use");
   const std::string content = TRY(read_content(fd, file.version.size));
   lease.attributes = TRY(parse_lease_attributes(content));
   const bool writable = (file.version.mode & 0222U) != 0;

@@ -10,6 +10,7 @@
 #include "cluster/json_object.h"
 #include "cluster/lease.h"
 #include "cluster/printable.h"
+#include "cluster/subnet_pool.h"
 
 namespace merino {
 namespace {
@@ -25,7 +26,7 @@ struct KnownBackend {
   const char* instead;
 };
 
-constexpr std::array kBackends{BackendType::vxlan, BackendType::host_gw, BackendType::alloc};
+constexpr std::array kBackends{BackendType::vxlan, BackendType::host_gw, BackendType::udp, BackendType::alloc};
 
 // flannel's other backends, and those that it had, and what to use in their place.
 constexpr const char* kUseVxlanUnencrypted =
@@ -33,7 +34,6 @@ constexpr const char* kUseVxlanUnencrypted =
 constexpr const char* kUseVxlanInCloud =
     R"(set "Backend": {"Type": "vxlan"}, which needs no routes in the cloud's table; or "host-gw" if the nodes share a segment)";
 constexpr std::array kFlannelBackends{
-    KnownBackend{"udp", R"(set "Backend": {"Type": "vxlan"}, which any kernel that runs merino has)"},
     KnownBackend{"ipip",
                  R"(set "Backend": {"Type": "vxlan"}, which takes 50 bytes of the MTU instead of 20, or "host-gw", which takes none)"},
     KnownBackend{"wireguard", kUseVxlanUnencrypted},
@@ -44,94 +44,6 @@ constexpr std::array kFlannelBackends{
     KnownBackend{"aws-vpc", kUseVxlanInCloud},
     KnownBackend{"gce", kUseVxlanInCloud},
 };
-
-Status check_families(const JsonObject& object) {
-  if (!TRY(object.boolean("EnableIPv4")).value_or(true)) {
-    return with_remedy(fail(ErrorKind::unsupported, "{} is false, and this build cannot do without IPv4", object.where("EnableIPv4")),
-                       "remove EnableIPv4 and define Network");
-  }
-  if (TRY(object.boolean("EnableIPv6")).value_or(false)) {
-    return with_remedy(fail(ErrorKind::unsupported, "{} is true, and this build has IPv4 only", object.where("EnableIPv6")),
-                       "set EnableIPv6 to false");
-  }
-  TRY(object.boolean("EnableNFTables"));  // merino's rules are nftables in any case
-  return ok();
-}
-
-Result<Prefix> read_network(const JsonObject& object) {
-  constexpr const char* kRemedy = R"(set "Network": "10.244.0.0/16", or another IPv4 network that nothing else uses)";
-  const auto text = TRY(object.string("Network"));
-  if (!text) {
-    return with_remedy(
-        fail(ErrorKind::invalid, "{} is missing: please define a correct Network parameter in the flannel config", object.where("Network")),
-        kRemedy);
-  }
-  const auto network = Prefix::parse(*text);
-  if (!network || network->family() != Family::v4 || network->masked() == Prefix(IpAddress::from_v4(0), 0)) {
-    return with_remedy(fail(network ? ErrorKind::invalid : ErrorKind::decode,
-                            "{} must be an IPv4 network, found \"{}\": please define a correct Network parameter in the flannel config",
-                            object.where("Network"), printable(*text)),
-                       kRemedy);
-  }
-  return network->masked();
-}
-
-Result<int> read_subnet_len(const JsonObject& object, const Prefix& network) {
-  const std::string where = object.where("SubnetLen");
-  const auto wanted = static_cast<int>(TRY(object.integer("SubnetLen", 0, 255)).value_or(0));
-  if (wanted == 0) {
-    if (network.length() > 28) {
-      return with_remedy(fail(ErrorKind::invalid, "{} is {}: network is too small. Minimum useful network prefix is /28",
-                              object.where("Network"), network.to_string()),
-                         "define a larger Network");
-    }
-    return network.length() <= 22 ? 24 : network.length() + 2;
-  }
-  if (wanted > 30) {
-    return with_remedy(fail(ErrorKind::invalid, "{} is {}: SubnetLen must be less than /31", where, wanted), "set it to 30 or less");
-  }
-  if (wanted < network.length() + 2) {
-    return with_remedy(fail(ErrorKind::invalid, "{} is {} and Network is {}: network must be able to accommodate at least four subnets",
-                            where, wanted, network.to_string()),
-                       fmt::format("set SubnetLen to {} or more", network.length() + 2));
-  }
-  return wanted;
-}
-
-// SubnetMin or SubnetMax. 0.0.0.0 means the default, as for flannel.
-Result<IpAddress> read_bound(const JsonObject& object, const char* key, const NetConf& conf, const IpAddress& otherwise) {
-  const auto text = TRY(object.string(key));
-  if (!text) return otherwise;
-  const auto address = IpAddress::parse(*text);
-  if (!address || !address->is_v4()) {
-    return fail(ErrorKind::decode, "{} must be an IPv4 address, found \"{}\"", object.where(key), printable(*text));
-  }
-  if (address->v4() == 0) return otherwise;
-  if (!conf.network.contains(*address)) {
-    return with_remedy(fail(ErrorKind::invalid, "{} is {}: {} is not in the range of the Network", object.where(key), *text, key),
-                       "choose an address in " + conf.network.to_string());
-  }
-  const IpAddress boundary = Prefix(*address, conf.subnet_len).masked().address();
-  if (*address != boundary) {
-    return with_remedy(fail(ErrorKind::invalid, "{} is not on a SubnetLen boundary: {}", object.where(key), *text),
-                       fmt::format("set {} to {}, where a /{} begins", key, boundary.to_string(), conf.subnet_len));
-  }
-  return *address;
-}
-
-Status read_bounds(const JsonObject& object, NetConf& conf) {
-  const Prefix first(conf.network.address(), conf.subnet_len);
-  const IpAddress second = first.last().plus(1);  // the first subnet holds the network's own address
-  const IpAddress last = Prefix(conf.network.last(), conf.subnet_len).masked().address();
-  conf.subnet_min = TRY(read_bound(object, "SubnetMin", conf, second));
-  conf.subnet_max = TRY(read_bound(object, "SubnetMax", conf, last));
-  if (conf.subnet_min > conf.subnet_max) {
-    return with_remedy(fail(ErrorKind::invalid, "{} {} is above SubnetMax {}: no subnet is left to lease", object.where("SubnetMin"),
-                            conf.subnet_min.to_string(), conf.subnet_max.to_string()),
-                       "swap them");
-  }
-  return ok();
-}
 
 std::string lower_case(std::string text) {
   for (char& c : text) {
@@ -180,15 +92,33 @@ Result<VxlanConf> read_vxlan(const JsonObject& backend) {
   return vxlan;
 }
 
-Result<JsonObject> find_backend(const JsonObject& object) {
-  const auto backend = object.object("Backend");
+Result<UdpConf> read_udp(const JsonObject& backend) {
+  UdpConf udp;
+  const auto port = static_cast<uint16_t>(TRY(backend.integer("Port", 0, 65535)).value_or(0));
+  if (port != 0) udp.port = port;
+  return udp;
+}
+
+Status check_udp(const JsonObject& backend, const NetConf& conf) {
+  if (!conf.pools.v6) return ok();
+  return with_remedy(
+      fail(ErrorKind::unsupported, "{} is \"udp\", as it is without a Backend; udp carries IPv4 only, and EnableIPv6 is true",
+           backend.where("Type")),
+      R"(set EnableIPv6 to false, or "Backend": {"Type": "vxlan"})");
+}
+
+Status read_backend(const JsonObject& object, NetConf& conf) {
+  auto backend = object.object("Backend");
   if (!backend) return in_context(backend.error(), "error decoding Backend property of config");
-  if (!*backend) {
-    return with_remedy(fail(ErrorKind::unsupported, "{} is missing, which means flannel's \"udp\", and this build does not have it",
-                            object.where("Backend")),
-                       kUseVxlan);
+  if (!*backend) *backend = TRY(JsonObject::parse(R"({"Type": "udp"})", object.where("Backend")));  // as flannel
+  conf.backend = TRY(read_backend_type(**backend));
+  if (conf.backend == BackendType::vxlan) conf.vxlan = TRY(read_vxlan(**backend));
+  if (conf.backend == BackendType::udp) {
+    TRY(check_udp(**backend, conf));
+    conf.udp = TRY(read_udp(**backend));
   }
-  return **backend;
+  conf.fast_path = TRY((*backend)->boolean("FastPath")).value_or(conf.fast_path);
+  return ok();
 }
 
 }  // namespace
@@ -199,6 +129,8 @@ const char* backend_name(BackendType type) {
       return "vxlan";
     case BackendType::host_gw:
       return "host-gw";
+    case BackendType::udp:
+      return "udp";
     case BackendType::alloc:
       return "alloc";
   }
@@ -207,16 +139,19 @@ const char* backend_name(BackendType type) {
 
 Result<NetConf> parse_net_conf(const std::string& json, const std::string& path_for_errors) {
   const JsonObject object = TRY(JsonObject::parse(json, path_for_errors));
-  TRY(check_families(object));
   NetConf conf;
-  conf.network = TRY(read_network(object));
-  conf.subnet_len = TRY(read_subnet_len(object, conf.network));
-  TRY(read_bounds(object, conf));
-  const JsonObject backend = TRY(find_backend(object));
-  conf.backend = TRY(read_backend_type(backend));
-  if (conf.backend == BackendType::vxlan) conf.vxlan = TRY(read_vxlan(backend));
-  conf.fast_path = TRY(backend.boolean("FastPath")).value_or(conf.fast_path);
+  TRY(object.boolean("EnableNFTables"));  // merino's rules are nftables in any case
+  conf.pools = TRY(read_pools(object));
+  TRY(read_backend(object, conf));
   return conf;
+}
+
+Subnets NetConf::networks() const {
+  Subnets out;
+  for (const Family family : kFamilies) {
+    if (pools[family]) out[family] = pools[family]->network;
+  }
+  return out;
 }
 
 Result<NetConf> load_net_conf(const std::string& path) {

@@ -5,15 +5,16 @@
 #include <optional>
 #include <string>
 
-#include "base/address.h"
+#include "base/per_family.h"
 #include "base/result.h"
+#include "cluster/lease.h"
 
 namespace merino {
 
-// vxlan: in a tunnel. host_gw: without, to nodes of the uplink's own segment. alloc: a lease and nothing else; something else moves
-// packets.
-enum class BackendType { vxlan, host_gw, alloc };
-// "vxlan", "host-gw", "alloc", as net-conf.json spells it.
+// vxlan: in a tunnel. host_gw: without, to nodes of the uplink's own segment. udp: in a tunnel that is nothing but UDP, IPv4 only. alloc: a
+// lease and nothing else; something else moves packets.
+enum class BackendType { vxlan, host_gw, udp, alloc };
+// "vxlan", "host-gw", "udp", "alloc", as net-conf.json spells it.
 const char* backend_name(BackendType type);
 
 struct VxlanConf {
@@ -23,15 +24,27 @@ struct VxlanConf {
   bool direct_routing = false;  // no tunnel to nodes of the uplink's own segment
 };
 
-struct NetConf {
+struct UdpConf {
+  uint16_t port = 8285;
+};
+
+// The pod network of one family, and how it is cut into node subnets.
+struct SubnetPool {
   Prefix network;  // masked
-  int subnet_len = 24;
+  int subnet_len = 0;
   IpAddress subnet_min;  // first and last node subnet that may be leased
   IpAddress subnet_max;
+};
+
+struct NetConf {
+  PerFamily<SubnetPool> pools;  // of the enabled families, at least one
   BackendType backend = BackendType::vxlan;
   VxlanConf vxlan;
+  UdpConf udp;
   bool fast_path = true;  // merino's own key Backend.FastPath
 
+  // Without the rest of the pools.
+  [[nodiscard]] Subnets networks() const;
   // May there be peers that are reached without a tunnel?
   [[nodiscard]] bool has_direct_peers() const {
     return backend == BackendType::host_gw || (backend == BackendType::vxlan && vxlan.direct_routing);

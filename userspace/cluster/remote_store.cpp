@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -54,6 +55,11 @@ class RemoteStore final : public LeaseStore {
   Result<LeaseSet> list() override;
   Result<Lease> renew(const Lease& lease) override { return ask(renewal_, lease, "the renewal of the lease"); }
   Status mark_ready() override { return ask(readiness_, true, "saying that the network is up"); }
+  void tell(const OperatorNotice& notice) override;
+  [[nodiscard]] StoreState state() const override {
+    const std::lock_guard guard(lock_);
+    return state_;
+  }
   [[nodiscard]] int event_fd() const override { return event_.get(); }
   bool drain_events() override;
 
@@ -62,6 +68,7 @@ class RemoteStore final : public LeaseStore {
   Answer ask(Errand<Wish, Answer>& errand, const Wish& wish, const char* what);
   template <class Wish, class Answer, class Work>
   bool run_errand(std::unique_lock<std::mutex>& lock, Errand<Wish, Answer>& errand, const Work& work);
+  bool tell_one(std::unique_lock<std::mutex>& lock);
   void write();
   void watch();
   void publish(LeaseSet set);
@@ -76,14 +83,16 @@ class RemoteStore final : public LeaseStore {
   Fd event_;
   std::mutex source_lock_;  // of everything in the source but follow()
 
-  std::mutex lock_;  // of what follows
+  mutable std::mutex lock_;  // of what follows
   std::condition_variable changed_;
   bool stopping_ = false;
   std::optional<LeaseSet> set_;
   std::optional<Error> problem_;  // why the set is not followed now
   system_clock::time_point lost_since_ = system_clock::now();
+  StoreState state_;
   Errand<Lease, Result<Lease>> renewal_;
   Errand<bool, Status> readiness_;
+  std::deque<OperatorNotice> notices_;  // to be told
 
   std::thread writer_;
   std::thread watcher_;
@@ -129,6 +138,8 @@ void RemoteStore::publish(LeaseSet set) {
     const std::lock_guard guard(lock_);
     set_ = std::move(set);
     problem_.reset();
+    state_.followed = true;
+    state_.last_update = system_clock::now();
   }
   changed_.notify_all();
   wake();
@@ -137,7 +148,11 @@ void RemoteStore::publish(LeaseSet set) {
 void RemoteStore::lose(Error error) {
   {
     const std::lock_guard guard(lock_);
-    if (!problem_) lost_since_ = system_clock::now();
+    if (!problem_) {
+      lost_since_ = system_clock::now();
+      ++state_.outages;
+    }
+    state_.followed = false;
     problem_ = std::move(error);
   }
   changed_.notify_all();
@@ -205,15 +220,37 @@ Result<Lease> RemoteStore::carry_out(const Lease& lease) {
   Lease renewed = TRY(source_->renew(lease));
   const std::lock_guard guard(lock_);
   if (set_) {
+    // In the place of what it overlaps: the node's subnets may have changed.
     auto& leases = set_->leases;
-    const auto at = std::find_if(leases.begin(), leases.end(), [&](const Lease& other) { return !(other.subnet < renewed.subnet); });
-    if (at != leases.end() && at->subnet == renewed.subnet) {
-      *at = renewed;
-    } else {
-      leases.insert(at, renewed);
-    }
+    std::erase_if(leases, [&](const Lease& other) { return overlap(other.subnet, renewed.subnet); });
+    const auto at = std::find_if(leases.begin(), leases.end(), [&](const Lease& other) { return renewed.subnet < other.subnet; });
+    leases.insert(at, renewed);
   }
   return renewed;
+}
+
+void RemoteStore::tell(const OperatorNotice& notice) {
+  constexpr size_t kWaiting = 100;
+  {
+    const std::lock_guard guard(lock_);
+    if (notices_.size() == kWaiting) notices_.pop_front();
+    notices_.push_back(notice);
+  }
+  changed_.notify_all();
+}
+
+// The last of the writer's duties: nothing waits for it.
+bool RemoteStore::tell_one(std::unique_lock<std::mutex>& lock) {
+  if (notices_.empty()) return false;
+  const OperatorNotice notice = std::move(notices_.front());
+  notices_.pop_front();
+  lock.unlock();
+  {
+    const std::lock_guard one_at_a_time(source_lock_);
+    (void)source_->tell(notice);
+  }
+  lock.lock();
+  return true;
 }
 
 void RemoteStore::write() {
@@ -221,7 +258,9 @@ void RemoteStore::write() {
   while (!stopping_) {
     bool worked = run_errand(guard, renewal_, [this](const Lease& lease) { return carry_out(lease); });
     worked = run_errand(guard, readiness_, [this](bool) { return source_->mark_ready(); }) || worked;
-    if (!worked && !stopping_) changed_.wait(guard, [this] { return stopping_ || renewal_.wanted || readiness_.wanted; });
+    if (!worked && !stopping_) worked = tell_one(guard);
+    if (!worked && !stopping_)
+      changed_.wait(guard, [this] { return stopping_ || renewal_.wanted || readiness_.wanted || !notices_.empty(); });
   }
 }
 

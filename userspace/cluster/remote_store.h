@@ -29,6 +29,7 @@ class LeaseSource {
   virtual Result<Lease> acquire(const NetConf& conf, const LeaseRequest& request) = 0;
   virtual Result<Lease> renew(const Lease& lease) = 0;
   virtual Status mark_ready() = 0;
+  virtual Status tell(const OperatorNotice& notice) { return (void)notice, ok(); }
 
   // Reads all leases and gives them to `changed`, then the whole set again at each change. Returns when the connection is lost or the
   // history is gone (compaction, 410): the caller backs off and calls again.

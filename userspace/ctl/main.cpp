@@ -1,11 +1,20 @@
 // merinoctl: what merino does on this node, read from its pins and files; works without the agent.
+#include <fmt/chrono.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <thread>
 
+#include "ctl/bugtool.h"
+#include "ctl/command_line.h"
+#include "ctl/leases.h"
+#include "ctl/rates.h"
 #include "ctl/read.h"
+#include "ctl/route.h"
+#include "ctl/run_check.h"
 #include "ctl/status.h"
 #include "ctl/views.h"
 
@@ -16,9 +25,7 @@ using namespace merino::ctl;
 
 constexpr int kFine = 0;
 constexpr int kError = 1;
-constexpr int kUnhealthy = 2;
-
-enum class Output { table, json };
+constexpr int kTrouble = 2;
 
 Colours terminal_colours() {
   const char* no_colour = std::getenv("NO_COLOR");
@@ -38,61 +45,171 @@ int print(const std::string& text) {
   return std::fflush(stdout) == 0 ? kFine : kError;
 }
 
-int show_status(Output output) {
-  const StatusFacts facts = read_status_facts();
-  const StatusReport report = assess(facts);
-  const int printed = print(output == Output::json ? status_json(facts, report) : status_text(facts, report, terminal_colours()));
-  if (printed != kFine || report.health == Health::unknown) return kError;
-  return report.health == Health::healthy ? kFine : kUnhealthy;
+Width width_of(Format format) { return format == Format::wide ? Width::wide : Width::narrow; }
+
+// One of the two, as it was asked for; they are made only when they are needed.
+template <class Json, class Text>
+int print_as(Format format, Json json, Text text) {
+  if (format == Format::json) return print(json());
+  if (format == Format::yaml) return print(yaml_of(json()));
+  return print(text(width_of(format)));
 }
 
-int show_pods(Output output) {
+int show_status(Format format) {
+  const StatusFacts facts = read_status_facts();
+  const StatusReport report = assess(facts);
+  const int printed = print_as(
+      format, [&] { return status_json(facts, report); }, [&](Width) { return status_text(facts, report, terminal_colours()); });
+  if (printed != kFine || report.health == Health::unknown) return kError;
+  return report.health == Health::healthy ? kFine : kTrouble;
+}
+
+int show_pods(Format format) {
   const auto pods = read_pod_rows();
   if (!pods) return complain(pods.error());
   for (const std::string& record : pods->broken_records) fmt::print(stderr, "merinoctl: broken record: {}\n", record);
-  return print(output == Output::json ? pods_json(pods->rows) : pods_text(pods->rows, terminal_colours()));
+  return print_as(
+      format, [&] { return pods_json(pods->rows); }, [&](Width width) { return pods_text(pods->rows, width, terminal_colours()); });
 }
 
-int show_peers(Output output) {
+int show_peers(Format format) {
   const auto peers = read_peers();
   if (!peers) return complain(peers.error());
-  return print(output == Output::json ? peers_json(*peers) : peers_text(*peers, terminal_colours()));
+  return print_as(
+      format, [&] { return peers_json(*peers); }, [&](Width width) { return peers_text(*peers, width, terminal_colours()); });
 }
 
-int show_counters(Output output, ZeroRows zero_rows) {
+int show_leases(Format format) {
+  const auto leases = load_lease_report();
+  if (!leases) return complain(leases.error());
+  const auto now = std::chrono::system_clock::now();
+  return print_as(
+      format, [&] { return leases_json(*leases); }, [&](Width width) { return leases_text(*leases, now, width, terminal_colours()); });
+}
+
+int watch_counters(const Arguments& arguments) {
+  auto before = read_counters();
+  if (!before) return complain(before.error());
+  auto then = std::chrono::steady_clock::now();
+  for (int look = 0; arguments.watch_count == 0 || look < arguments.watch_count; ++look) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(arguments.watch_seconds));
+    auto counters = read_counters();
+    if (!counters) return complain(counters.error());
+    const auto now = std::chrono::steady_clock::now();
+    const std::vector<Rate> rates = rates_between(*before, *counters, now - then);
+    const bool terminal = ::isatty(STDOUT_FILENO) == 1 && arguments.output() != Format::json;
+    if (terminal) print("\033[H\033[J");
+    const int printed = print_as(
+        arguments.output(), [&] { return rates_json(rates); }, [&](Width) { return rates_text(rates, terminal_colours()); });
+    if (printed != kFine) return printed;
+    before = std::move(counters);
+    then = now;
+  }
+  return kFine;
+}
+
+int show_counters(const Arguments& arguments) {
+  if (arguments.watch_seconds > 0) return watch_counters(arguments);
   const auto counters = read_counters();
   if (!counters) return complain(counters.error());
-  return print(output == Output::json ? counters_json(*counters, zero_rows) : counters_text(*counters, zero_rows, terminal_colours()));
+  const ZeroRows zero_rows = arguments.all ? ZeroRows::show : ZeroRows::hide;
+  return print_as(
+      arguments.output(), [&] { return counters_json(*counters, zero_rows); },
+      [&](Width) { return counters_text(*counters, zero_rows, terminal_colours()); });
+}
+
+Result<RouteAnswer> ask_route(const Arguments& arguments) {
+  PacketFlow flow;
+  flow.source = TRY(IpAddress::parse(arguments.source));
+  flow.destination = TRY(IpAddress::parse(arguments.destination));
+  flow.protocol = arguments.protocol == "udp" ? Protocol::udp : arguments.protocol == "icmp" ? Protocol::icmp : Protocol::tcp;
+  flow.source_port = arguments.source_port;
+  flow.destination_port = arguments.destination_port;
+  const Trial trial = TRY(Trial::open());
+  Netlink netlink = TRY(Netlink::open());
+  PodsRead pods = TRY(read_pod_rows());
+  return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers())}, flow);
+}
+
+int show_route(const Arguments& arguments) {
+  const auto answer = ask_route(arguments);
+  if (!answer) return complain(answer.error());
+  const int printed = print_as(
+      arguments.output(), [&] { return route_json(*answer); }, [&](Width) { return route_text(*answer, terminal_colours()); });
+  return printed == kFine && answer->end == RouteEnd::dropped ? kTrouble : printed;
+}
+
+int show_check(const Arguments& arguments) {
+  const auto report = run_check({arguments.nodes, arguments.echo_count}, MERINO_VERSION);
+  if (!report) return complain(report.error());
+  const int printed = print_as(
+      arguments.output(), [&] { return check_json(*report); }, [&](Width) { return check_text(*report, terminal_colours()); });
+  return printed == kFine && !report->problems.empty() ? kTrouble : printed;
+}
+
+template <class T, class Show>
+std::string page(const Result<T>& read, Show show) {
+  return read ? show(*read) : read.error().message() + "\n";
+}
+
+std::vector<BugtoolPage> bugtool_pages() {
+  return {
+      {"status.txt",
+       [] {
+         const StatusFacts facts = read_status_facts();
+         return status_text(facts, assess(facts), Colours::off);
+       }},
+      {"status.json",
+       [] {
+         const StatusFacts facts = read_status_facts();
+         return status_json(facts, assess(facts));
+       }},
+      {"pods.txt",
+       [] { return page(read_pod_rows(), [](const PodsRead& read) { return pods_text(read.rows, Width::wide, Colours::off); }); }},
+      {"peers.txt", [] { return page(read_peers(), [](const auto& peers) { return peers_text(peers, Width::wide, Colours::off); }); }},
+      {"leases.txt",
+       [] {
+         return page(load_lease_report(),
+                     [](const auto& leases) { return leases_text(leases, std::chrono::system_clock::now(), Width::wide, Colours::off); });
+       }},
+      {"counters.txt",
+       [] { return page(read_counters(), [](const auto& counters) { return counters_text(counters, ZeroRows::show, Colours::off); }); }},
+      {"check.txt",
+       [] { return page(run_check({}, MERINO_VERSION), [](const CheckReport& report) { return check_text(report, Colours::off); }); }},
+  };
+}
+
+std::string default_archive() {
+  char host[65] = {};
+  ::gethostname(host, sizeof(host) - 1);
+  return fmt::format("merino-bugtool-{}-{:%Y%m%d-%H%M%S}.tar.gz", host, fmt::gmtime(std::chrono::system_clock::now()));
+}
+
+int make_bugtool(const Arguments& arguments) {
+  if (::geteuid() != 0) return complain(Error{ErrorKind::system, "bugtool reads what only root can read", "", EPERM});
+  const auto report = write_bugtool({arguments.archive.empty() ? default_archive() : arguments.archive, bugtool_pages()});
+  if (!report) return complain(report.error());
+  fmt::print("{}: {} files; look into it before you give it away: addresses and names of pods are in it\n", report->archive, report->files);
+  return kFine;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("What merino does on this node, read from its pins and files.", "merinoctl");
-  app.set_version_flag("--version", MERINO_VERSION);
-  app.require_subcommand(1);
-
-  std::string format = "table";
-  const auto command = [&app, &format](const char* name, const char* about) {
-    CLI::App* sub = app.add_subcommand(name, about);
-    sub->add_option("-o,--output", format, "what to print")->capture_default_str()->check(CLI::IsMember({"table", "json"}))->type_name("");
-    return sub;
-  };
-  const CLI::App* status = command("status", "is this node well? exit code 2 if not, with what to do");
-  const CLI::App* pods = command("pods", "the pods of this node");
-  const CLI::App* peers = command("peers", "the other nodes' subnets, and where their packets are sent");
-  CLI::App* counters = command("counters", "why packets took their way: fast, left to the stack, or dropped");
-  bool all = false;
-  counters->add_flag("--all", all, "also reasons that were never met");
-
+  Arguments arguments;
+  const auto app = make_app(arguments, MERINO_VERSION);
   try {
-    app.parse(argc, argv);
+    app->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kFine : kError;
+    return app->exit(error) == 0 ? kFine : kError;
   }
-  const Output output = format == "json" ? Output::json : Output::table;
-  if (*status) return show_status(output);
-  if (*pods) return show_pods(output);
-  if (*peers) return show_peers(output);
-  return show_counters(output, all ? ZeroRows::show : ZeroRows::hide);
+  const std::string command = app->get_subcommands().front()->get_name();
+  if (command == "status") return show_status(arguments.output());
+  if (command == "pods") return show_pods(arguments.output());
+  if (command == "peers") return show_peers(arguments.output());
+  if (command == "leases") return show_leases(arguments.output());
+  if (command == "route") return show_route(arguments);
+  if (command == "check") return show_check(arguments);
+  if (command == "bugtool") return make_bugtool(arguments);
+  return show_counters(arguments);
 }

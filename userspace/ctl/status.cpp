@@ -10,7 +10,7 @@ namespace merino::ctl {
 
 namespace {
 
-constexpr const char* kAgentLog = "see its log: journalctl -u merinod";
+constexpr const char* kAgentLog = "see its log: journalctl -u merino";
 
 bool is_permission(const Error& error) { return error.sys_errno == EACCES || error.sys_errno == EPERM; }
 
@@ -25,14 +25,6 @@ std::optional<std::chrono::seconds> lease_left(const StatusFacts& facts) {
   if (facts.agent->lease_expires == kLeaseWithoutEnd) return std::nullopt;
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(facts.now.time_since_epoch());
   return std::chrono::seconds(facts.agent->lease_expires) - now;
-}
-
-// "23h 59m", "12m", "40s"
-std::string format_span(std::chrono::seconds span) {
-  using namespace std::chrono;
-  if (span >= hours(1)) return fmt::format("{}h {}m", span / hours(1), span % hours(1) / minutes(1));
-  if (span >= minutes(1)) return fmt::format("{}m", span / minutes(1));
-  return fmt::format("{}s", span.count());
 }
 
 void assess_steps(const AgentStatus& agent, StatusReport& report) {
@@ -55,7 +47,7 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
   } else {
     report.problems.push_back(
         {fmt::format("merinod is not running (its last pid was {}): pods go on, but changes of other nodes are not followed", agent.pid),
-         fmt::format("systemctl start merinod; {}", kAgentLog)});
+         fmt::format("systemctl start merino; {}", kAgentLog)});
   }
   for (const auto& rejected : agent.rejected_leases) {
     report.notices.push_back(
@@ -67,7 +59,7 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
   }
   if (const auto left = lease_left(facts); left && left->count() <= 0) {
     report.problems.push_back(
-        {fmt::format("the lease of {} has run out: another node may take the subnet", agent.subnet.to_string()), kAgentLog});
+        {fmt::format("the lease of {} has run out: another node may take the subnet", to_string(agent.subnet)), kAgentLog});
   }
 }
 
@@ -104,12 +96,15 @@ void assess_subnet_env(const StatusFacts& facts, StatusReport& report) {
     report.problems.push_back(as_finding(facts.subnet_env.error()));
     return;
   }
-  const std::optional<Prefix>& subnet = facts.subnet_env->subnet;
-  if (facts.agent && subnet && subnet->masked() != facts.agent->subnet) {
-    report.problems.push_back({fmt::format("{} says {}, the lease {}: new pods get addresses that no peer knows", kSubnetEnvPath,
-                                           subnet->masked().to_string(), facts.agent->subnet.to_string()),
-                               kAgentLog});
+  if (!facts.agent) return;
+  PerFamily<Prefix> said{facts.subnet_env->subnet, facts.subnet_env->subnet_v6};
+  for (const Family family : kFamilies) {
+    if (said[family]) said[family] = said[family]->masked();
   }
+  if (said == facts.agent->subnet) return;
+  report.problems.push_back({fmt::format("{} says {}, the lease {}: new pods get addresses that no peer knows", kSubnetEnvPath,
+                                         to_string(said), to_string(facts.agent->subnet)),
+                             kAgentLog});
 }
 
 void assess_pods(const StatusFacts& facts, StatusReport& report) {
@@ -146,19 +141,20 @@ std::string agent_line(const StatusFacts& facts) {
 }
 
 std::string node_line(const AgentStatus& agent) {
-  std::string line = fmt::format("{} on {}, MTU {}", agent.address.to_string(), agent.uplink, agent.uplink_mtu);
-  if (agent.public_ip != agent.address) line += fmt::format(", known to others as {}", agent.public_ip.to_string());
+  std::string line = fmt::format("{} on {}, MTU {}", to_string(agent.address), agent.uplink, agent.uplink_mtu);
+  if (agent.public_ip != agent.address) line += fmt::format(", known to others as {}", to_string(agent.public_ip));
   return line;
 }
 
 std::string lease_line(const StatusFacts& facts) {
-  std::string line = fmt::format("{} of {}", facts.agent->subnet.to_string(), facts.agent->network.to_string());
+  std::string line = fmt::format("{} of {}", to_string(facts.agent->subnet), to_string(facts.agent->network));
   if (const auto left = lease_left(facts)) line += left->count() > 0 ? ", " + format_span(*left) + " left" : ", run out";
   return line;
 }
 
 std::string backend_line(const AgentStatus& agent) {
-  const std::string tunnel = agent.port != 0 ? fmt::format(", VNI {}, UDP port {}", agent.vni, agent.port) : "";
+  std::string tunnel = agent.backend == "vxlan" ? fmt::format(", VNI {}", agent.vni) : "";
+  if (agent.port != 0) tunnel += fmt::format(", UDP port {}", agent.port);
   return fmt::format("{}{}, pods' MTU {}, fast path {}{}", agent.backend, tunnel, agent.mtu, agent.fast_path ? "on" : "off",
                      agent.ip_masq ? ", masquerading" : "");
 }
@@ -187,6 +183,15 @@ std::string counted_line(const std::vector<Counter>& counters) {
                      sums[static_cast<size_t>(Action::stack)], sums[static_cast<size_t>(Action::drop)]);
 }
 
+}  // namespace
+
+std::string format_span(std::chrono::seconds span) {
+  using namespace std::chrono;
+  if (span >= hours(1)) return fmt::format("{}h {}m", span / hours(1), span % hours(1) / minutes(1));
+  if (span >= minutes(1)) return fmt::format("{}m", span / minutes(1));
+  return fmt::format("{}s", span.count());
+}
+
 std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, Colours colours) {
   std::string out;
   for (const Finding& finding : findings) {
@@ -195,8 +200,6 @@ std::string findings_text(const std::vector<Finding>& findings, Tone tone, const
   }
   return out;
 }
-
-}  // namespace
 
 const char* health_name(Health health) {
   switch (health) {

@@ -70,10 +70,16 @@ struct StatusReport {
   std::vector<Finding> notices;   // worth knowing; healthy nevertheless
 };
 
+// "23h 59m", "12m", "40s"
+std::string format_span(std::chrono::seconds span);
+
 // "healthy", "unhealthy", "unknown"
 const char* health_name(Health health);
 
 StatusReport assess(const StatusFacts& facts);
+
+// A line for each with `mark` before it, and its remedy below.
+std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, Colours colours);
 
 std::string status_text(const StatusFacts& facts, const StatusReport& report, Colours colours);
 std::string status_json(const StatusFacts& facts, const StatusReport& report);

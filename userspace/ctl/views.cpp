@@ -15,16 +15,6 @@ std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error
 
 const char* delivery_name(Delivery delivery) { return delivery == Delivery::peer ? "peer" : "redirect"; }
 
-const char* kind_name(PeerKind kind) {
-  switch (kind) {
-    case PeerKind::vxlan:
-      return "vxlan";
-    case PeerKind::direct:
-      return "direct";
-  }
-  return "?";
-}
-
 Tone action_tone(Action action) {
   switch (action) {
     case Action::fast:
@@ -67,7 +57,10 @@ std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::v
   return out;
 }
 
+bool is_adopted(const PodRow& row) { return row.entry && !row.attachment && row.entry->gateway.is_none(); }
+
 std::string pod_trouble(const PodRow& row) {
+  if (is_adopted(row)) return row.host_ifname.empty() ? "its interface is gone" : "";
   if (!row.attachment) return "in the map, but no record of it";
   if (!row.attachment->complete) return "being added, or its ADD was cut short";
   if (!row.entry) return "no entry in the map";
@@ -76,19 +69,33 @@ std::string pod_trouble(const PodRow& row) {
   return "";
 }
 
-std::string pods_text(const std::vector<PodRow>& rows, Colours colours) {
+std::string pod_title(const PodRow& row) {
+  if (!row.attachment) return "-";
+  const Attachment& record = *row.attachment;
+  if (!record.pod_name.empty()) return record.pod_namespace + "/" + record.pod_name;
+  return record.container_id.substr(0, kShortId);
+}
+
+std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours) {
   if (rows.empty()) return "no pods on this node\n";
-  Table table{{{"ADDRESS"}, {"INTERFACE"}, {"POD MAC"}, {"DELIVERY"}, {"NETWORK"}, {"CONTAINER"}, {"IN POD"}, {"STATE"}}, {}};
+  Table table{{{"ADDRESS"}, {"POD"}, {"INTERFACE"}, {"DELIVERY"}, {"STATE"}}, {}};
+  const bool wide = width == Width::wide;
+  if (wide) table.columns.insert(table.columns.end() - 1, {{"POD MAC"}, {"NETWORK"}, {"CONTAINER"}, {"IN POD"}});
   for (const PodRow& row : rows) {
     const std::string trouble = pod_trouble(row);
-    table.rows.push_back({{row.address.to_string()},
-                          {row.host_ifname.empty() ? "-" : row.host_ifname},
-                          {row.entry ? row.entry->pod_mac.to_string() : "-"},
-                          {row.entry ? delivery_name(row.entry->delivery) : "-"},
-                          {row.attachment ? row.attachment->network : "-"},
-                          {row.attachment ? row.attachment->container_id.substr(0, kShortId) : "-"},
-                          {row.attachment ? row.attachment->ifname : "-"},
-                          {trouble.empty() ? "ok" : trouble, trouble.empty() ? Tone::good : Tone::warning}});
+    const std::string fine = is_adopted(row) ? "ok, of another plugin" : "ok";
+    std::vector<Cell> cells = {{row.address.to_string()},
+                               {pod_title(row)},
+                               {row.host_ifname.empty() ? "-" : row.host_ifname},
+                               {row.entry ? delivery_name(row.entry->delivery) : "-"}};
+    if (wide) {
+      cells.push_back({row.entry ? row.entry->pod_mac.to_string() : "-"});
+      cells.push_back({row.attachment ? row.attachment->network : "-"});
+      cells.push_back({row.attachment ? row.attachment->container_id : "-"});
+      cells.push_back({row.attachment ? row.attachment->ifname : "-"});
+    }
+    cells.push_back({trouble.empty() ? fine : trouble, trouble.empty() ? Tone::good : Tone::bad});
+    table.rows.push_back(std::move(cells));
   }
   return format_table(table, colours);
 }
@@ -111,6 +118,8 @@ std::string pods_json(const std::vector<PodRow>& rows) {
       pod["container_id"] = row.attachment->container_id;
       pod["pod_interface"] = row.attachment->ifname;
       pod["netns"] = row.attachment->netns;
+      pod["namespace"] = row.attachment->pod_namespace;
+      pod["name"] = row.attachment->pod_name;
     }
     pod["trouble"] = pod_trouble(row);
     list.push_back(std::move(pod));
@@ -118,15 +127,16 @@ std::string pods_json(const std::vector<PodRow>& rows) {
   return dump(list);
 }
 
-std::string peers_text(const std::vector<Peer>& peers, Colours colours) {
+std::string peers_text(const std::vector<Peer>& peers, Width width, Colours colours) {
   if (peers.empty()) return "no peers: no other node has a lease\n";
-  Table table{{{"SUBNET"}, {"NODE"}, {"KIND"}, {"NEXT HOP"}, {"MAC"}}, {}};
+  const bool wide = width == Width::wide;
+  Table table{{{"SUBNET"}, {"NODE"}, {"KIND"}, {"MAC"}}, {}};
+  if (wide) table.columns.insert(table.columns.end() - 1, {"NEXT HOP"});
   for (const Peer& peer : peers) {
-    table.rows.push_back({{peer.subnet.to_string()},
-                          {peer.underlay.to_string()},
-                          {kind_name(peer.kind)},
-                          {peer.kind == PeerKind::direct ? peer.underlay.to_string() : "-"},
-                          {peer.vtep_mac.is_none() ? "not known yet" : peer.vtep_mac.to_string()}});
+    std::vector<Cell> cells = {{peer.subnet.to_string()}, {peer.underlay.to_string()}, {peer_kind_name(peer.kind)}};
+    if (wide) cells.push_back({peer.kind == PeerKind::direct ? peer.underlay.to_string() : "-"});
+    cells.push_back({peer.vtep_mac.is_none() ? "not known yet" : peer.vtep_mac.to_string()});
+    table.rows.push_back(std::move(cells));
   }
   return format_table(table, colours);
 }
@@ -134,7 +144,7 @@ std::string peers_text(const std::vector<Peer>& peers, Colours colours) {
 std::string peers_json(const std::vector<Peer>& peers) {
   Json list = Json::array();
   for (const Peer& peer : peers) {
-    Json element = {{"subnet", peer.subnet.to_string()}, {"node", peer.underlay.to_string()}, {"kind", kind_name(peer.kind)}};
+    Json element = {{"subnet", peer.subnet.to_string()}, {"node", peer.underlay.to_string()}, {"kind", peer_kind_name(peer.kind)}};
     if (peer.kind == PeerKind::direct) {
       element["next_hop"] = peer.underlay.to_string();
       element["neighbour_mac"] = peer.vtep_mac.is_none() ? "" : peer.vtep_mac.to_string();

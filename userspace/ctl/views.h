@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ctl/output.h"
 #include "ctl/table.h"
 #include "datapath/counters.h"
 #include "datapath/peer_table.h"
@@ -23,13 +24,19 @@ struct PodRow {
 // Every address that is in the map or in a record, by address.
 std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::vector<Attachment>& attachments);
 
+// A pod that another plugin attached and that merinod serves: it has no record, and no gateway, whose ARP questions the host answers.
+bool is_adopted(const PodRow& row);
+
 // What is wrong with a pod; empty if nothing is.
 std::string pod_trouble(const PodRow& row);
 
-std::string pods_text(const std::vector<PodRow>& rows, Colours colours);
+// The pod's name, "namespace/name"; the beginning of its container's ID where it has none, and "-" where there is no record.
+std::string pod_title(const PodRow& row);
+
+std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours);
 std::string pods_json(const std::vector<PodRow>& rows);
 
-std::string peers_text(const std::vector<Peer>& peers, Colours colours);
+std::string peers_text(const std::vector<Peer>& peers, Width width, Colours colours);
 std::string peers_json(const std::vector<Peer>& peers);
 
 enum class ZeroRows { hide, show };

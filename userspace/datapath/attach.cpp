@@ -177,9 +177,11 @@ Result<bool> is_attached(Program program, const AttachPoint& point) {
   return link.fd && link.ifindex == point.ifindex && link.program_id == pinned.id;
 }
 
+// Whoever asks the kernel for anything of an interface after the pin is gone waits until the link is: a grace period, all interfaces
+// locked.
 Status detach(const AttachPoint& point) {
-  TRY(remove_file(pins::link(point.link_name)));
-  return detach_clsact(point);
+  TRY(detach_clsact(point));
+  return remove_file(pins::link(point.link_name));
 }
 
 Status remove_dead_links() {

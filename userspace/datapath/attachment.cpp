@@ -32,7 +32,9 @@ json to_json(const Attachment& attachment) {
           {"addresses", addresses},
           {"gateways", gateways},
           {"delivery", attachment.delivery == Delivery::peer ? "peer" : "redirect"},
-          {"complete", attachment.complete}};
+          {"complete", attachment.complete},
+          {"podNamespace", attachment.pod_namespace},
+          {"podName", attachment.pod_name}};
 }
 
 // Throws json::exception for what is missing or of another type.
@@ -50,6 +52,9 @@ Result<Attachment> from_json(const json& record) {
   for (const json& gateway : record.at("gateways")) out.gateways.push_back(TRY(IpAddress::parse(gateway.get<std::string>())));
   out.delivery = record.at("delivery").get<std::string>() == "redirect" ? Delivery::redirect : Delivery::peer;
   out.complete = record.at("complete").get<bool>();
+  // Records of older versions do not have them.
+  out.pod_namespace = record.value("podNamespace", "");
+  out.pod_name = record.value("podName", "");
   return out;
 }
 

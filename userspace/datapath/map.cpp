@@ -40,6 +40,25 @@ Status map_update(int fd, const std::string& name, const void* key, const void* 
   return fail_errno(errno, "write to map {}", name);
 }
 
+Result<size_t> map_update_all(int fd, const std::string& name, const void* keys, const void* values, uint32_t key_size, uint32_t value_size,
+                              size_t count) {
+  auto batch = static_cast<uint32_t>(count);
+  if (count == 0 || bpf_map_update_batch(fd, keys, values, &batch, nullptr) == 0) return count;
+  // A full map refuses new keys and takes other values of those that it has: from the refused one on it is asked one by one.
+  // Of any other error it would not be sure how far it got.
+  size_t written = errno == E2BIG ? std::min<size_t>(batch, count) : 0;
+  for (size_t i = written; i < count; i++) {
+    const Status updated =
+        map_update(fd, name, static_cast<const char*>(keys) + i * key_size, static_cast<const char*>(values) + i * value_size);
+    if (updated) {
+      written++;
+    } else if (updated.error().kind != ErrorKind::exhausted) {
+      return tl::unexpected(updated.error());
+    }
+  }
+  return written;
+}
+
 Status map_remove(int fd, const std::string& name, const void* key) {
   if (bpf_map_delete_elem(fd, key) == 0 || errno == ENOENT) return ok();
   return fail_errno(errno, "delete from map {}", name);

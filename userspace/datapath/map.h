@@ -17,6 +17,9 @@ namespace detail {
 Result<Fd> open_map(const std::string& pin_name, uint32_t key_size, uint32_t value_size);
 Result<bool> map_lookup(int fd, const std::string& name, const void* key, void* value);
 Status map_update(int fd, const std::string& name, const void* key, const void* value);
+// As many of `count` as the map has room for, in one system call if it has room for all; their number. Keys and values lie in arrays.
+Result<size_t> map_update_all(int fd, const std::string& name, const void* keys, const void* values, uint32_t key_size, uint32_t value_size,
+                              size_t count);
 Status map_remove(int fd, const std::string& name, const void* key);
 // Calls visit(key, value) for each entry (bpf_map_lookup_batch, a few system calls for any size).
 Status map_for_each(int fd, const std::string& name, uint32_t key_size, uint32_t value_size, void (*visit)(void*, const void*, const void*),
@@ -40,6 +43,18 @@ class Map {
   Result<bool> lookup(const Key& key, Value& value) const { return detail::map_lookup(fd_.get(), name_, &key, &value); }
   // Inserts or replaces. exhausted if the map is full.
   Status update(const Key& key, const Value& value) { return detail::map_update(fd_.get(), name_, &key, &value); }
+  // Inserts or replaces as many as there is room for; how many that were.
+  Result<size_t> update_all(const std::vector<std::pair<Key, Value>>& entries) {
+    std::vector<Key> keys;
+    std::vector<Value> values;
+    keys.reserve(entries.size());
+    values.reserve(entries.size());
+    for (const auto& [key, value] : entries) {
+      keys.push_back(key);
+      values.push_back(value);
+    }
+    return detail::map_update_all(fd_.get(), name_, keys.data(), values.data(), sizeof(Key), sizeof(Value), entries.size());
+  }
   // An entry that is gone already is success.
   Status remove(const Key& key) { return detail::map_remove(fd_.get(), name_, &key); }
   [[nodiscard]] Result<std::vector<std::pair<Key, Value>>> entries() const {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <set>
 
 #include "datapath/convert.h"
@@ -21,58 +20,114 @@ bool same_bytes(const T& a, const T& b) {
   return std::memcmp(&a, &b, sizeof(T)) == 0;
 }
 
-struct ByBytes {
-  template <class T>
-  bool operator()(const T& a, const T& b) const {
-    return std::memcmp(&a, &b, sizeof(T)) < 0;
-  }
-};
-
+// What a map says or is to say: ordered by the keys' bytes, each key once. Tens of thousands of peers are compared at each change and at
+// each full check, so no tree and no hash.
 template <class Key, class Value>
-using Table = std::map<Key, Value, ByBytes>;
+using Table = std::vector<std::pair<Key, Value>>;
 using PeerTable = Table<merino_peer_key, merino_peer>;
 using NodeTable = Table<merino_node_key, merino_node>;
+
+uint8_t to_abi(PeerKind kind) {
+  switch (kind) {
+    case PeerKind::vxlan:
+      return MERINO_PEER_VXLAN;
+    case PeerKind::direct:
+      return MERINO_PEER_DIRECT;
+    case PeerKind::udp:
+      return MERINO_PEER_UDP;
+  }
+  return 0;
+}
+
+// What no merino wrote is shown as what the programs take it for.
+PeerKind from_abi(uint8_t kind) {
+  switch (kind) {
+    case MERINO_PEER_DIRECT:
+      return PeerKind::direct;
+    case MERINO_PEER_UDP:
+      return PeerKind::udp;
+    default:
+      return PeerKind::vxlan;
+  }
+}
+
+struct ByKey {
+  template <class Key, class Value>
+  bool operator()(const std::pair<Key, Value>& a, const std::pair<Key, Value>& b) const {
+    return std::memcmp(&a.first, &b.first, sizeof(Key)) < 0;
+  }
+};
 
 merino_peer to_abi(const Peer& peer) {
   merino_peer out{};
   out.underlay = merino::to_abi(peer.underlay);
   merino::to_abi(peer.vtep_mac, out.vtep_mac);
-  out.kind = peer.kind == PeerKind::direct ? MERINO_PEER_DIRECT : MERINO_PEER_VXLAN;
+  out.kind = to_abi(peer.kind);
   return out;
 }
 
 template <class Key, class Value>
 Result<Table<Key, Value>> read_table(const Map<Key, Value>& map) {
-  Table<Key, Value> out;
-  for (const auto& [key, value] : TRY(map.entries())) out.emplace(key, value);
+  Table<Key, Value> out = TRY(map.entries());
+  std::sort(out.begin(), out.end(), ByKey());
   return out;
 }
 
-// A full map does not keep the rest from being written: what fits is in, and the caller hears of it once.
-template <class Key, class Value>
-Status write_missing(Map<Key, Value>& map, const Table<Key, Value>& have, const Table<Key, Value>& want, PeerChanges* changes) {
-  Status result;
-  for (const auto& [key, value] : want) {
-    const auto found = have.find(key);
-    if (found != have.end() && same_bytes(found->second, value)) continue;
-    Status written = map.update(key, value);
-    if (!written) {
-      if (written.error().kind != ErrorKind::exhausted) return written;
-      result = std::move(written);
-      continue;
+// The last one of several for one subnet counts.
+PeerTable peer_table(const std::vector<Peer>& peers) {
+  PeerTable out;
+  out.reserve(peers.size());
+  for (const Peer& peer : peers) out.emplace_back(to_abi(peer.subnet), to_abi(peer));
+  std::stable_sort(out.begin(), out.end(), ByKey());
+  const auto last_ones = std::unique(out.rbegin(), out.rend(), [](const auto& a, const auto& b) { return same_bytes(a.first, b.first); });
+  out.erase(out.begin(), last_ones.base());
+  return out;
+}
+
+NodeTable node_table(const std::vector<Peer>& peers) {
+  NodeTable out;
+  out.reserve(peers.size());
+  for (const Peer& peer : peers) out.emplace_back(merino_node_key{to_abi(peer.underlay)}, merino_node{1});
+  std::sort(out.begin(), out.end(), ByKey());
+  size_t kept = 0;
+  for (const auto& [key, node] : out) {
+    if (kept > 0 && same_bytes(out[kept - 1].first, key)) {
+      out[kept - 1].second.subnets++;
+    } else {
+      out[kept++] = {key, node};
     }
-    if (changes != nullptr) (found == have.end() ? changes->added : changes->changed)++;
   }
-  return result;
+  out.resize(kept);
+  return out;
+}
+
+// A table's difference to what its map has.
+template <class Key, class Value>
+struct Difference {
+  Table<Key, Value> missing;  // to be written: new, or with another value
+  std::vector<Key> surplus;   // to be removed
+  size_t changed = 0;         // how many of `missing` are there with another value
+};
+
+template <class Key, class Value>
+Difference<Key, Value> difference(const Table<Key, Value>& have, const Table<Key, Value>& want) {
+  Difference<Key, Value> out;
+  auto found = have.begin();
+  for (const auto& entry : want) {
+    for (; found != have.end() && ByKey()(*found, entry); ++found) out.surplus.push_back(found->first);
+    const bool present = found != have.end() && same_bytes(found->first, entry.first);
+    if (!present || !same_bytes(found->second, entry.second)) out.missing.push_back(entry);
+    if (!present) continue;
+    if (!same_bytes(found->second, entry.second)) out.changed++;
+    ++found;
+  }
+  for (; found != have.end(); ++found) out.surplus.push_back(found->first);
+  return out;
 }
 
 template <class Key, class Value>
-Status remove_surplus(Map<Key, Value>& map, const Table<Key, Value>& have, const Table<Key, Value>& want, PeerChanges* changes) {
-  for (const auto& [key, value] : have) {
-    if (want.contains(key)) continue;
-    TRY(map.remove(key));
-    if (changes != nullptr) changes->removed++;
-  }
+Status remove_all(Map<Key, Value>& map, const std::vector<Key>& keys) {
+  for (const Key& key : keys) TRY(map.remove(key));
   return ok();
 }
 
@@ -91,7 +146,7 @@ Result<merino_prefix_lens> to_abi(const Lengths& lengths) {
 Lengths lengths_of(const PeerTable& peers, Family family) {
   Lengths out;
   for (const auto& entry : peers) {
-    const Prefix prefix = from_abi(entry.first);
+    const Prefix prefix = merino::from_abi(entry.first);
     if (prefix.family() == family) out.insert(prefix.mapped_length());
   }
   return out;
@@ -113,42 +168,51 @@ Lengths united(Lengths a, const Lengths& b) {
 
 }  // namespace
 
+const char* peer_kind_name(PeerKind kind) {
+  switch (kind) {
+    case PeerKind::vxlan:
+      return "vxlan";
+    case PeerKind::direct:
+      return "direct";
+    case PeerKind::udp:
+      return "udp";
+  }
+  return "?";
+}
+
 Result<PeerChanges> sync_peers(const std::vector<Peer>& desired) {
   auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
   auto nodes = TRY(Map<merino_node_key, merino_node>::open("nodes"));
   auto network = TRY(Map<uint32_t, merino_network>::open("network"));
 
-  PeerTable want_peers;
-  NodeTable want_nodes;
-  for (const Peer& peer : desired) {
-    want_peers.insert_or_assign(to_abi(peer.subnet), to_abi(peer));
-    want_nodes[merino_node_key{to_abi(peer.underlay)}].subnets++;
-  }
+  const PeerTable want_peers = peer_table(desired);
   const PeerTable have_peers = TRY(read_table(peers));
-  const NodeTable have_nodes = TRY(read_table(nodes));
+  const auto peers_differ = difference(have_peers, want_peers);
+  const auto nodes_differ = difference(TRY(read_table(nodes)), node_table(desired));
   const Lengths v4 = lengths_of(want_peers, Family::v4);
   const Lengths v6 = lengths_of(want_peers, Family::v6);
 
-  PeerChanges changes;
   TRY(write_lengths(network, united(v4, lengths_of(have_peers, Family::v4)), united(v6, lengths_of(have_peers, Family::v6))));
-  const Status nodes_written = write_missing<merino_node_key, merino_node>(nodes, have_nodes, want_nodes, nullptr);
-  const Status peers_written = write_missing<merino_peer_key, merino_peer>(peers, have_peers, want_peers, &changes);
-  TRY(remove_surplus<merino_peer_key, merino_peer>(peers, have_peers, want_peers, &changes));
-  TRY(remove_surplus<merino_node_key, merino_node>(nodes, have_nodes, want_nodes, nullptr));
+  // A full map does not keep the rest from being written: what fits is in, and the caller hears of it once.
+  const size_t nodes_written = TRY(nodes.update_all(nodes_differ.missing));
+  const size_t peers_written = TRY(peers.update_all(peers_differ.missing));
+  TRY(remove_all(peers, peers_differ.surplus));
+  TRY(remove_all(nodes, nodes_differ.surplus));
   TRY(write_lengths(network, v4, v6));
-  if (!nodes_written) return tl::unexpected(nodes_written.error());
-  if (!peers_written) return tl::unexpected(peers_written.error());
-  return changes;
+  if (nodes_written < nodes_differ.missing.size()) return fail(ErrorKind::exhausted, "map nodes is full");
+  if (peers_written < peers_differ.missing.size()) return fail(ErrorKind::exhausted, "map peers is full");
+  return PeerChanges{
+      .added = peers_written - peers_differ.changed, .changed = peers_differ.changed, .removed = peers_differ.surplus.size()};
 }
 
 Result<std::vector<Peer>> read_peers() {
   auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
   std::vector<Peer> out;
   for (const auto& [key, value] : TRY(peers.entries())) {
-    out.push_back({.subnet = from_abi(key),
-                   .underlay = from_abi(value.underlay),
-                   .vtep_mac = from_abi(value.vtep_mac),
-                   .kind = value.kind == MERINO_PEER_DIRECT ? PeerKind::direct : PeerKind::vxlan});
+    out.push_back({.subnet = merino::from_abi(key),
+                   .underlay = merino::from_abi(value.underlay),
+                   .vtep_mac = merino::from_abi(value.vtep_mac),
+                   .kind = from_abi(value.kind)});
   }
   std::sort(out.begin(), out.end(), [](const Peer& a, const Peer& b) { return a.subnet < b.subnet; });
   return out;

@@ -1,6 +1,7 @@
 // peers, nodes and network as one table: the agent gives the whole desired set, the difference to what the maps hold is applied.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "base/address.h"
@@ -11,7 +12,12 @@ namespace merino {
 enum class PeerKind {
   vxlan,
   direct,  // a node on the uplink's own segment, reached without a tunnel
+  udp,     // flannel's udp backend, IPv4 only
 };
+
+inline constexpr std::array kPeerKinds = {PeerKind::vxlan, PeerKind::direct, PeerKind::udp};
+// "vxlan": for people, JSON and metrics.
+const char* peer_kind_name(PeerKind kind);
 
 struct Peer {
   Prefix subnet;

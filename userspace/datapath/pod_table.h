@@ -32,6 +32,9 @@ struct Attachment {
   std::vector<IpAddress> gateways;  // at most one per family
   Delivery delivery = Delivery::peer;
   bool complete = false;  // ADD got to its end
+  // Kubernetes' names of the pod, for people; empty where the runtime does not say them.
+  std::string pod_namespace{};
+  std::string pod_name{};
 
   bool operator==(const Attachment&) const = default;
 };

@@ -30,7 +30,7 @@ namespace merino {
 namespace {
 
 // A struct with hidden padding does not compare by its bytes.
-static_assert(std::has_unique_object_representations_v<merino_config> && sizeof(merino_config) == 80);
+static_assert(std::has_unique_object_representations_v<merino_config> && sizeof(merino_config) == 120);
 
 constexpr std::array kPrograms = {Program::from_pod, Program::from_wire, Program::from_tunnel, Program::from_host};
 constexpr std::array kMaps = {"pods", "peers", "nodes", "network", "counters"};

@@ -2,6 +2,7 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "netlink/link_message.h"
@@ -73,6 +74,12 @@ Status check_link_name(const std::string& name) {
                      "use 1 to 15 characters without space, '/', ':' and '%'");
 }
 
+std::optional<std::string> link_name(unsigned index) {
+  std::array<char, IF_NAMESIZE> name{};
+  if (::if_indextoname(index, name.data()) == nullptr) return std::nullopt;
+  return name.data();
+}
+
 Result<std::vector<Link>> Netlink::links() {
   Request request(RTM_GETLINK, NLM_F_DUMP, link_header(0));
   request.put(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
@@ -104,12 +111,25 @@ Status Netlink::set_link_down(unsigned index) {
 Result<unsigned> Netlink::create_bridge(const std::string& name) {
   TRY(check_link_name(name));
   Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, link_header(0));
-  request.put(IFLA_IFNAME, name);
+  request.put(IFLA_IFNAME, name).put(IFLA_ADDRESS, MacAddress::random());
   request.nest(IFLA_LINKINFO, [&] { request.put(IFLA_INFO_KIND, std::string("bridge")); });
   TRY(exchange(socket_.get(), request, fmt::format("make bridge {}", name)));
   const auto link = TRY(find_link(socket_.get(), name, 0));
   if (!link) return fail(ErrorKind::unavailable, "make bridge {}: it was deleted at once by somebody else", name);
   return link->index;
+}
+
+Status Netlink::set_bridge_port(unsigned index, unsigned bridge_index) {
+  Request join = change_link(index);
+  join.put(IFLA_MASTER, bridge_index);
+  TRY(exchange(socket_.get(), join, fmt::format("make interface {} a port of bridge {}", index, bridge_index)));
+  // What a port has of its own cannot be set by the request that makes it one.
+  Request mode(RTM_NEWLINK, NLM_F_ACK, link_header(index));
+  mode.nest(IFLA_LINKINFO, [&] {
+    mode.put(IFLA_INFO_SLAVE_KIND, std::string("bridge"));
+    mode.nest(IFLA_INFO_SLAVE_DATA, [&] { mode.put(IFLA_BRPORT_MODE, uint8_t{1}); });
+  });
+  return exchange(socket_.get(), mode, fmt::format("set bridge port {} to hairpin mode", index));
 }
 
 Status Netlink::set_link_mtu(unsigned index, int mtu) {

@@ -88,6 +88,10 @@ struct VethSpec {
   int mtu = 0;
 };
 
+// The name of one of this namespace's interfaces; nullopt if there is none. Takes no lock in the kernel, so that it can be asked for each
+// of hundreds.
+std::optional<std::string> link_name(unsigned index);
+
 // One rtnetlink socket, bound to the namespace in which it was opened (a thread that enters another namespace afterwards does not move
 // it). For one thread at a time.
 class Netlink {
@@ -118,8 +122,10 @@ class Netlink {
   Status create_veth(const VethSpec& spec, int netns_fd);
   // The end of a veth that is in another namespace. nullopt: it is no such veth, or gone.
   Result<std::optional<VethEnd>> veth_peer(const Link& host_side);
-  // Made as `ip link add NAME type bridge` does; its index.
+  // A bridge with a MAC of its own, which stays as ports come and go; down. Its index.
   Result<unsigned> create_bridge(const std::string& name);
+  // A port of the bridge, in hairpin mode: frames may go back by the port that they came from.
+  Status set_bridge_port(unsigned index, unsigned bridge_index);
   Status set_link_up(unsigned index);
   Status set_link_down(unsigned index);
   Status set_link_mtu(unsigned index, int mtu);
@@ -145,6 +151,9 @@ class Netlink {
   Result<bool> ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac);  // NUD_PERMANENT
   // Those of one interface that have a MAC address to send to.
   Result<std::vector<Neighbour>> neighbours(unsigned link_index, Family family);
+  // The host answers on this interface who asks for one of these addresses (IPv6 proxy entries; the setting proxy_ndp must be on), and for
+  // no other of `network`.
+  Result<bool> ensure_proxies(unsigned link_index, const Prefix& network, const std::vector<IpAddress>& addresses);
   // Lets the kernel find a neighbour that it does not have, as a packet to it would; does not wait. The answer is an event. Not for one
   // that it has: a permanent entry would lose its MAC address.
   Status probe_neighbour(unsigned link_index, const IpAddress& address);

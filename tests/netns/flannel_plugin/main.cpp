@@ -37,6 +37,10 @@ std::map<std::string, std::string> subnet_env(const std::string& path) {
 
 // 10.244.98.1/24 is in 10.244.98.0/24.
 std::string network_of_24(const std::string& address) { return address.substr(0, address.rfind('.')) + ".0/24"; }
+// fd10:244:0:62::1/64 is in fd10:244:0:62::/64.
+std::string network_of_64(const std::string& address) { return address.substr(0, address.rfind(':')) + ":/64"; }
+
+json range_set(const std::string& subnet) { return json::array({{{"subnet", subnet}}}); }
 
 json render(const json& conf) {
   auto env = subnet_env(conf.value("subnetFile", "/run/flannel/subnet.env"));
@@ -50,9 +54,13 @@ json render(const json& conf) {
   delegate["cniVersion"] = conf.at("cniVersion");
   json ipam = conf.value("ipam", json::object());
   if (!ipam.contains("type")) ipam["type"] = "host-local";
-  ipam["ranges"] = json::array({json::array({{{"subnet", network_of_24(env["FLANNEL_SUBNET"])}}})});
+  ipam["ranges"] = json::array();
+  if (env.count("FLANNEL_SUBNET") != 0) ipam["ranges"].push_back(range_set(network_of_24(env["FLANNEL_SUBNET"])));
+  if (env.count("FLANNEL_IPV6_SUBNET") != 0) ipam["ranges"].push_back(range_set(network_of_64(env["FLANNEL_IPV6_SUBNET"])));
   json routes = ipam.value("routes", json::array());
-  std::istringstream networks(env["FLANNEL_NETWORK"]);
+  std::string all = env["FLANNEL_NETWORK"];
+  if (env.count("FLANNEL_IPV6_NETWORK") != 0) all += (all.empty() ? "" : ",") + env["FLANNEL_IPV6_NETWORK"];
+  std::istringstream networks(all);
   for (std::string network; std::getline(networks, network, ',');) routes.push_back({{"dst", network}});
   ipam["routes"] = routes;
   delegate["ipam"] = ipam;

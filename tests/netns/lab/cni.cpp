@@ -56,8 +56,9 @@ Output CniNetwork::call(const std::string& command, size_t plugin, const CniAtta
   const json& entry = list.at("plugins").at(plugin);
   const json conf = plugin_conf(list, entry, json::parse(attachment.runtime_config), parse(previous_result));
   const std::string environment = fmt::format(
-      "CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAMESPACE=default' CNI_PATH={}",
-      command, attachment.container_id, attachment.netns, attachment.ifname, kCniPath);
+      "CNI_COMMAND={} CNI_CONTAINERID={} CNI_NETNS={} CNI_IFNAME={} CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAMESPACE=default;"
+      "K8S_POD_NAME={}' CNI_PATH={}",
+      command, attachment.container_id, attachment.netns, attachment.ifname, attachment.container_id, kCniPath);
   const std::string find =
       fmt::format("for d in $(echo {0} | tr ':' ' '); do test -x $d/{1} && exec env {2} $d/{1}; done; echo no plugin {1} >&2; exit 127",
                   kCniPath, entry.at("type").get<std::string>(), environment);
@@ -74,9 +75,12 @@ CniResult CniNetwork::add(const CniAttachment& attachment) {
   }
   const json ips = json::parse(result.json).value("ips", json::array());
   if (ips.empty()) throw Failure("no address in the CNI result: " + result.json);
-  result.address = ips.at(0).at("address").get<std::string>();
-  result.address.resize(result.address.find('/'));
-  result.gateway = ips.at(0).value("gateway", "");
+  for (const json& ip : ips) {
+    const std::string address = ip.at("address").get<std::string>();
+    const Family family = Prefix::parse(address).value().family();
+    result.address.of(family) = address.substr(0, address.find('/'));
+    result.gateway.of(family) = ip.value("gateway", "");
+  }
   const std::string network = json::parse(conflist_).at("name").get<std::string>();
   where_.write(cache_path(network, attachment), cache_entry(network, attachment, result.json));
   return result;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lab/place.h"
+#include "lab/pod_network.h"
 
 namespace merino::lab {
 
@@ -15,9 +16,9 @@ struct CniAttachment {
 };
 
 struct CniResult {
-  std::string json;     // of the last plugin in the chain
-  std::string address;  // the first one, without prefix length
-  std::string gateway;
+  std::string json;       // of the last plugin in the chain
+  PerFamilyText address;  // without prefix length
+  PerFamilyText gateway;
 };
 
 class CniNetwork {

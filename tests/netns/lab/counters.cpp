@@ -9,6 +9,7 @@
 #include "base/fd.h"
 
 namespace merino::lab {
+
 namespace {
 
 enum class Action { FAST, STACK, DROP };
@@ -23,6 +24,12 @@ constexpr std::array<Reason, MERINO_REASON_COUNT> kReasons = {{
     MERINO_REASONS(X)
 #undef X
 }};
+
+uint64_t total(const std::array<uint64_t, MERINO_REASON_COUNT>& packets, Action action) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < kReasons.size(); i++) sum += kReasons[i].action == action ? packets[i] : 0;
+  return sum;
+}
 
 }  // namespace
 
@@ -43,11 +50,11 @@ uint64_t Counters::sum(std::initializer_list<merino_reason> reasons) const {
   return sum;
 }
 
-uint64_t Counters::dropped() const {
-  uint64_t sum = 0;
-  for (size_t i = 0; i < kReasons.size(); i++) sum += kReasons[i].action == Action::DROP ? packets_[i] : 0;
-  return sum;
+uint64_t Counters::fast_for_pods() const {
+  return total(packets_, Action::FAST) - packets_[MERINO_HOST_ENCAP] - packets_[MERINO_HOST_DIRECT] - packets_[MERINO_ARP_REPLY];
 }
+
+uint64_t Counters::dropped() const { return total(packets_, Action::DROP); }
 
 Counters Counters::operator-(const Counters& before) const {
   Counters difference;

@@ -17,6 +17,8 @@ class Counters {
 
   [[nodiscard]] uint64_t operator[](merino_reason reason) const { return packets_[reason]; }
   [[nodiscard]] uint64_t sum(std::initializer_list<merino_reason> reasons) const;
+  // Packets from and to pods that did not take the stack's way.
+  [[nodiscard]] uint64_t fast_for_pods() const;
   // All packets that were dropped.
   [[nodiscard]] uint64_t dropped() const;
   [[nodiscard]] Counters operator-(const Counters& before) const;

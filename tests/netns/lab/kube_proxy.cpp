@@ -2,10 +2,10 @@
 
 #include <fmt/core.h>
 
+#include "lab/pod_network.h"
+
 namespace merino::lab {
 namespace {
-
-constexpr const char* kClusterCidr = "10.244.0.0/16";
 
 // The chains that are there for any services.
 constexpr const char* kFilter =
@@ -31,6 +31,8 @@ constexpr const char* kNatHead =
     "-A KUBE-POSTROUTING -m comment --comment \"kubernetes service traffic requiring SNAT\" -j MASQUERADE --random-fully\n"
     "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\n";
 
+Family family_of(const Service& service) { return IpAddress::parse(service.cluster_ip).value().family(); }
+
 std::string endpoint_chain(const Service& service, size_t index) { return fmt::format("KUBE-SEP-{}-{}", service.name, index); }
 
 std::string node_port_rules(const Service& service) {
@@ -45,23 +47,24 @@ std::string node_port_rules(const Service& service) {
 
 std::string backend_rules(const Service& service, size_t index) {
   const std::string& backend = service.backends[index];
+  const std::string address = backend.substr(0, backend.rfind(':'));
   const size_t left = service.backends.size() - index;
   const std::string chance =
       left > 1 ? fmt::format("-m statistic --mode random --probability {:.10f} ", 1.0 / static_cast<double>(left)) : "";
   return fmt::format(
       ":{0} - [0:0]\n"
-      "-A {0} -s {1}/32 -m comment --comment \"default/{2}\" -j KUBE-MARK-MASQ\n"
+      "-A {0} -s {1} -m comment --comment \"default/{2}\" -j KUBE-MARK-MASQ\n"
       "-A {0} -p {3} -m comment --comment \"default/{2}\" -m {3} -j DNAT --to-destination {4}\n"
       "-A KUBE-SVC-{2} -m comment --comment \"default/{2} -> {4}\" {5}-j {0}\n",
-      endpoint_chain(service, index), backend.substr(0, backend.find(':')), service.name, service.protocol, backend, chance);
+      endpoint_chain(service, index), address.starts_with('[') ? address.substr(1, address.size() - 2) : address, service.name, service.protocol, backend, chance);
 }
 
 std::string service_rules(const Service& service) {
   std::string rules = fmt::format(
       ":KUBE-SVC-{0} - [0:0]\n"
-      "-A KUBE-SERVICES -d {1}/32 -p {2} -m comment --comment \"default/{0} cluster IP\" -m {2} --dport {3} -j KUBE-SVC-{0}\n"
-      "-A KUBE-SVC-{0} ! -s {4} -d {1}/32 -p {2} -m comment --comment \"default/{0} cluster IP\" -m {2} --dport {3} -j KUBE-MARK-MASQ\n",
-      service.name, service.cluster_ip, service.protocol, service.port, kClusterCidr);
+      "-A KUBE-SERVICES -d {1} -p {2} -m comment --comment \"default/{0} cluster IP\" -m {2} --dport {3} -j KUBE-SVC-{0}\n"
+      "-A KUBE-SVC-{0} ! -s {4} -d {1} -p {2} -m comment --comment \"default/{0} cluster IP\" -m {2} --dport {3} -j KUBE-MARK-MASQ\n",
+      service.name, service.cluster_ip, service.protocol, service.port, pod_prefix(family_of(service)));
   rules += node_port_rules(service);
   for (size_t i = 0; i < service.backends.size(); i++) rules += backend_rules(service, i);
   return rules;
@@ -70,13 +73,17 @@ std::string service_rules(const Service& service) {
 }  // namespace
 
 void install_kube_proxy(const Place& where, const std::vector<Service>& services) {
-  std::string rules = std::string(kFilter) + kNatHead;
-  for (const Service& service : services) rules += service_rules(service);
-  rules +=
-      "-A KUBE-SERVICES -m comment --comment \"kubernetes service nodeports; NOTE: this must be the last rule in this chain\" "
-      "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n"
-      "COMMIT\n";
-  where.must("iptables-restore --noflush", rules);
+  for (const Family family : {Family::v4, Family::v6}) {
+    std::string rules = std::string(kFilter) + kNatHead;
+    for (const Service& service : services) {
+      if (family_of(service) == family) rules += service_rules(service);
+    }
+    rules +=
+        "-A KUBE-SERVICES -m comment --comment \"kubernetes service nodeports; NOTE: this must be the last rule in this chain\" "
+        "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n"
+        "COMMIT\n";
+    where.must(family == Family::v4 ? "iptables-restore --noflush" : "ip6tables-restore --noflush", rules);
+  }
 }
 
 }  // namespace merino::lab

@@ -25,11 +25,15 @@ Lab::Lab(const Underlay& underlay)
     : options_(underlay), lease_dir_(new_lease_dir()), here_(std::make_unique<Place>("underlay", ::getpid())) {
   std::string lines = "link set lo up\n";
   for (int n = 0; n < 2; n++) {
-    lines += fmt::format("link add lan{0} type bridge\nlink set lan{0} mtu {1} up\naddr add 192.168.{2}.1/24 dev lan{0}\n", n, options_.mtu,
-                         88 + n);
+    lines += fmt::format(
+        "link add lan{0} type bridge\nlink set lan{0} mtu {1} up\naddr add 192.168.{2}.1/24 dev lan{0}\naddr add fd00:{2}::1/64 dev lan{0} "
+        "nodad\n",
+        n, options_.mtu, 88 + n);
   }
   here_->ip_batch(lines);
-  here_->must("sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.bridge.bridge-nf-call-iptables=0 2>/dev/null || true");
+  here_->must(
+      "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1; "
+      "sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 2>/dev/null || true");
 }
 
 Lab::~Lab() {
@@ -55,9 +59,11 @@ void Lab::connect(Machine& machine, Segment segment) {
       fmt::format("link add {0} mtu {1} type veth peer name eth0 mtu {1} netns {2}\n"
                   "link set {0} master lan{3} up\n",
                   port, options_.mtu, machine.pid(), lan));
-  machine.set_address(fmt::format("192.168.{}.{}", 88 + lan, 10 + number));
-  machine.ip_batch(fmt::format("link set lo up\nlink set eth0 up\naddr add {}/24 dev eth0\nroute add default via 192.168.{}.1\n",
-                               machine.address(), 88 + lan));
+  machine.set_address({fmt::format("192.168.{}.{}", 88 + lan, 10 + number), fmt::format("fd00:{}::{}", 88 + lan, 10 + number)});
+  machine.ip_batch(
+      fmt::format("link set lo up\nlink set eth0 up\naddr add {0}/24 dev eth0\naddr add {1}/64 dev eth0 nodad\n"
+                  "route add default via 192.168.{2}.1\nroute add default via fd00:{2}::1\n",
+                  machine.address(), machine.address(Family::v6), 88 + lan));
   if (!options_.offloads.empty()) machine.must("ethtool -K eth0 " + options_.offloads);
 }
 
@@ -68,11 +74,11 @@ Node& Lab::add_node(const std::string& name, const NodeOptions& options, Segment
   return *nodes_.back();
 }
 
-StockNode& Lab::add_stock_node(const std::string& name, Segment segment) {
+StockNode& Lab::add_stock_node(const std::string& name, const FlannelOptions& options, Segment segment) {
   const auto number = static_cast<int>(stock_nodes_.size());
-  stock_nodes_.push_back(std::make_unique<StockNode>(name, fmt::format("10.244.{}.0", 200 + number)));
+  stock_nodes_.push_back(std::make_unique<StockNode>(name, 200 + number));
   connect(*stock_nodes_.back(), segment);
-  stock_nodes_.back()->set_up(options_.mtu);
+  stock_nodes_.back()->set_up(options_.mtu, options);
   stock_nodes_.back()->announce(lease_dir_);
   return *stock_nodes_.back();
 }
@@ -87,14 +93,7 @@ void Lab::wait_ready() {
   for (const auto& node : nodes_) {
     if (node->was_started()) node->wait_ready();
   }
-  for (const auto& stock : stock_nodes_) {
-    for (const auto& node : nodes_) {
-      if (node->was_started()) stock->add_peer({node->subnet(), node->address(), node->vtep_mac()});
-    }
-    for (const auto& other : stock_nodes_) {
-      if (other != stock) stock->add_peer(other->as_peer());
-    }
-  }
+  for (const auto& stock : stock_nodes_) stock->follow_leases(lease_dir_);
   const size_t others = nodes_.size() + stock_nodes_.size() - 1;
   for (const auto& node : nodes_) {
     if (!node->was_started()) continue;

@@ -1,8 +1,8 @@
 // The lab: machines on an underlay, a directory of leases that the nodes share, and a router between two segments.
 //
-//   machines ── eth0 ── veth ── lan0 (192.168.88.0/24) ┐
-//                                                      ├ this program's own network namespace routes between them
-//   machines ── eth0 ── veth ── lan1 (192.168.89.0/24) ┘
+//   machines ── eth0 ── veth ── lan0 (192.168.88.0/24, fd00:88::/64) ┐
+//                                                                    ├ this program's own network namespace routes between them
+//   machines ── eth0 ── veth ── lan1 (192.168.89.0/24, fd00:89::/64) ┘
 #pragma once
 
 #include <memory>
@@ -32,11 +32,11 @@ class Lab {
   // A node with merinod, started; see wait_ready().
   Node& add_node(const std::string& name, const NodeOptions& options = {}, Segment segment = Segment::lan0);
   // A node as flannel makes it from kernel parts, with pods by the bridge plugin.
-  StockNode& add_stock_node(const std::string& name, Segment segment = Segment::lan0);
+  StockNode& add_stock_node(const std::string& name, const FlannelOptions& options = {}, Segment segment = Segment::lan0);
   // A plain host, which knows nothing of the pod network.
   Machine& add_host(const std::string& name, Segment segment = Segment::lan0);
 
-  // Until every merino node whose agent was started is ready and knows every other node, and the stock nodes know all of those.
+  // Until every merino node whose agent was started is ready and knows every other node, and the stock nodes know every lease.
   void wait_ready();
 
   // The underlay itself: bridges and routes.

@@ -51,7 +51,8 @@ std::string unique_scratch(const std::string& name) {
 Fd make_pod_network(const Machine& machine, const std::string& name) {
   const std::string path = "/run/netns/" + name;
   machine.must(fmt::format(
-      "mkdir -p /run/netns && touch {0} && unshare --net sh -c 'ip link set lo up && mount --bind /proc/self/ns/net {0}'", path));
+      "mkdir -p /run/netns && touch {0} && unshare --net sh -c 'ip link set lo up && {1} && mount --bind /proc/self/ns/net {0}'", path,
+      machine.before_attach()));
   Fd fd(::open(machine.outside_path(path).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw Failure("open " + path + ": " + std::strerror(errno));
   return fd;

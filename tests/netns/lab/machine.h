@@ -7,6 +7,7 @@
 
 #include "lab/cni.h"
 #include "lab/place.h"
+#include "lab/pod_network.h"
 
 namespace merino::lab {
 
@@ -36,7 +37,7 @@ class Pod : public Place {
  public:
   Pod(Machine& machine, const std::string& name, const PodOptions& options);
 
-  [[nodiscard]] const std::string& address() const { return result_.address; }  // "10.244.1.2"
+  [[nodiscard]] const std::string& address(Family family = Family::v4) const { return result_.address.of(family); }  // "10.244.1.2"
   [[nodiscard]] const CniResult& result() const { return result_; }
   [[nodiscard]] const CniAttachment& attachment() const { return attachment_; }
   [[nodiscard]] CniNetwork& network() { return network_; }
@@ -57,9 +58,9 @@ class Machine : public Place {
   // The name is also the interface's in the lab's bridge: 8 characters at most.
   explicit Machine(const std::string& name) : Machine(name, std::make_unique<Holder>(name)) {}
 
-  // "192.168.88.11", on eth0; the lab says so when it connects the machine.
-  [[nodiscard]] const std::string& address() const { return address_; }
-  void set_address(const std::string& address) { address_ = address; }
+  // "192.168.88.11" or "fd00:88::11", on eth0; the lab says so when it connects the machine.
+  [[nodiscard]] const std::string& address(Family family = Family::v4) const { return address_.of(family); }
+  void set_address(const PerFamilyText& address) { address_ = address; }
   [[nodiscard]] pid_t pid() const { return holder_->pid(); }
   // The path by which the test itself reaches a file of the machine.
   [[nodiscard]] std::string outside_path(const std::string& path) const;
@@ -68,6 +69,8 @@ class Machine : public Place {
   Pod& add_pod(const std::string& name, const PodOptions& options = {});
   // The network's configuration (a conflist) for pods that bring none.
   [[nodiscard]] virtual std::string conflist() const;
+  // A shell command for every new pod's network, before it is attached.
+  [[nodiscard]] virtual std::string before_attach() const { return ":"; }
   // Says what helps to understand a failure.
   virtual void explain() const {}
 
@@ -78,7 +81,7 @@ class Machine : public Place {
   Machine(const std::string& name, std::unique_ptr<Holder> holder) : Place(name, holder->pid()), holder_(std::move(holder)) {}
 
   std::unique_ptr<Holder> holder_;
-  std::string address_;
+  PerFamilyText address_;
 };
 
 }  // namespace merino::lab

@@ -9,8 +9,10 @@ namespace merino::lab {
 namespace {
 
 constexpr int kPort = 7100;
-constexpr int kIpAndIcmp = 28;
-constexpr int kIpAndUdp = 28;
+constexpr int kIcmpOrUdp = 8;  // bytes of the header
+constexpr int kTcp = 20;
+
+int ip_header(const std::string& address) { return address.find(':') == std::string::npos ? 20 : 40; }
 
 void expect_ping(const Place& from, const std::string& arguments) {
   const PingResult result = ping(from, "-c 3 -i 0.01 -W 2 " + arguments);
@@ -24,16 +26,24 @@ void expect_traffic(const Place& from, const std::string& arguments) {
 
 }  // namespace
 
+int learn_path_mtu(const Place& from, const std::string& address, int mtu) {
+  ping(from, fmt::format("-c 2 -i 0.05 -W 0.3 -M do -s {} {}", mtu - ip_header(address) - kIcmpOrUdp, address));
+  const std::string route = from.must("ip route get " + address);
+  const size_t learned = route.find(" mtu ");
+  return learned == std::string::npos ? mtu : std::stoi(route.substr(learned + 5));
+}
+
 void expect_matrix(const Place& from, const Place& to, const std::string& address, const MatrixOptions& options) {
   SCOPED_TRACE(fmt::format("from {} to {} ({})", from.name(), to.name(), address));
-  const int whole = options.mtu - kIpAndUdp;
+  const int ip = ip_header(address);
+  const int whole = options.mtu - ip - kIcmpOrUdp;
   const int fragmented = 3 * options.mtu;
   expect_ping(from, "-s 1 " + address);
-  expect_ping(from, fmt::format("-M do -s {} {}", options.mtu - kIpAndIcmp, address));
+  expect_ping(from, fmt::format("-M do -s {} {}", whole, address));
   expect_ping(from, fmt::format("-s {} {}", fragmented, address));
 
   const TrafficServer server(to, kPort);
-  const std::string target = fmt::format("--to {}:{} ", address, kPort);
+  const std::string target = "--to " + endpoint(address, kPort) + " ";
   expect_traffic(from, "udp --payload 1 --count 20 " + target);
   expect_traffic(from, fmt::format("udp --pmtu do --count 20 --payload {} {}", whole, target));
   expect_traffic(from, fmt::format("udp --count 5 --payload {} {}", fragmented, target));
@@ -43,8 +53,17 @@ void expect_matrix(const Place& from, const Place& to, const std::string& addres
   expect_traffic(from, fmt::format("udp --count {0} --gso {0} --payload {1} {2}", segments, whole, target));
 
   expect_traffic(from, "tcp --payload 1 --up 300 --down 1 " + target);
-  expect_traffic(from, fmt::format("tcp --payload {} --up 200000 --down 200000 {}", options.mtu - 40, target));
+  expect_traffic(from, fmt::format("tcp --payload {} --up 200000 --down 200000 {}", options.mtu - ip - kTcp, target));
   expect_traffic(from, fmt::format("tcp --payload 65536 --up {0} --down {0} {1}", options.bulk, target));
+}
+
+void expect_small_matrix(const Place& from, const Place& to, const std::string& address, int mtu) {
+  SCOPED_TRACE(fmt::format("from {} to {} ({})", from.name(), to.name(), address));
+  expect_ping(from, fmt::format("-M do -s {} {}", mtu - ip_header(address) - kIcmpOrUdp, address));
+  const TrafficServer server(to, kPort);
+  const std::string target = "--to " + endpoint(address, kPort) + " ";
+  expect_traffic(from, fmt::format("udp --count 3 --payload {} {}", 3 * mtu, target));
+  expect_traffic(from, "tcp --payload 65536 --up 300000 --down 300000 " + target);
 }
 
 }  // namespace merino::lab

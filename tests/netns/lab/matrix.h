@@ -12,8 +12,14 @@ struct MatrixOptions {
   uint64_t bulk = 20'000'000;  // bytes of TCP each way
 };
 
+// Sends what is too large until `from` has heard from the network what fits, and says that; `mtu` if nothing was said.
+int learn_path_mtu(const Place& from, const std::string& address, int mtu);
+
 // ICMP, UDP and TCP, payloads of one byte, of exactly the MTU, of several fragments, and bulk that is sent in 64 KiB packets where the
 // devices can. Adds a test failure for each that does not come through whole. The server is started in `to`, reached at `address`.
 void expect_matrix(const Place& from, const Place& to, const std::string& address, const MatrixOptions& options = {});
+
+// One of each protocol and size: where the way is known, and it is asked whether all of it works from here too.
+void expect_small_matrix(const Place& from, const Place& to, const std::string& address, int mtu);
 
 }  // namespace merino::lab

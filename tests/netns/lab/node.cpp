@@ -62,12 +62,12 @@ void Node::wait_ready() {
   if (!ready) throw Failure(name() + ": merinod is not ready:\n" + agent_.log());
 }
 
-std::string Node::gateway() const { return must(". /run/flannel/subnet.env && printf '%s' \"${FLANNEL_SUBNET%/*}\""); }
-
-std::string Node::subnet() const {
-  const std::string first = gateway();
-  return first.substr(0, first.rfind('.')) + ".0";
+Prefix Node::first_address(Family family) const {
+  const char* name = family == Family::v4 ? "FLANNEL_SUBNET" : "FLANNEL_IPV6_SUBNET";
+  return Prefix::parse(must(fmt::format(". /run/flannel/subnet.env && printf '%s' \"${}\"", name))).value();
 }
+
+int Node::mtu() const { return std::stoi(must(". /run/flannel/subnet.env && echo \"$FLANNEL_MTU\"")); }
 
 std::string Node::vtep_mac() const { return must("ip -br link show merino0 | awk '{printf \"%s\", $3}'"); }
 
@@ -76,7 +76,7 @@ std::string Node::conflist() const {
 }
 
 void Node::explain() const {
-  const Output output = run("ip -br addr; ip route; nft list ruleset 2>/dev/null | head -60");
+  const Output output = run("ip -br addr; ip route; ip -6 route; nft list ruleset 2>/dev/null | head -80");
   fmt::print(stderr, "--- {}: merinod's log\n{}\n--- {}: state\n{}{}--- {}: counters\n{}", name(), agent_.log(), name(), output.out,
              output.err, name(), counters().to_string());
 }

@@ -32,9 +32,11 @@ class Node : public Machine {
   [[nodiscard]] Process& agent() { return agent_; }
   [[nodiscard]] bool was_started() const { return agent_.pid() > 0; }
 
-  // From subnet.env: "10.244.98.0" and "10.244.98.1" of a /24.
-  [[nodiscard]] std::string subnet() const;
-  [[nodiscard]] std::string gateway() const;
+  // From subnet.env: 10.244.98.1/24 gives the prefix 10.244.98.0/24, the subnet "10.244.98.0" and the gateway "10.244.98.1".
+  [[nodiscard]] Prefix prefix(Family family = Family::v4) const { return first_address(family).masked(); }
+  [[nodiscard]] std::string subnet(Family family = Family::v4) const { return prefix(family).address().to_string(); }
+  [[nodiscard]] std::string gateway(Family family = Family::v4) const { return first_address(family).address().to_string(); }
+  [[nodiscard]] int mtu() const;
   [[nodiscard]] std::string vtep_mac() const;
   [[nodiscard]] Counters counters() const { return Counters::read(outside_path(MERINO_PIN_ROOT "/counters")); }
   [[nodiscard]] size_t peer_count() const { return count_entries(outside_path(MERINO_PIN_ROOT "/peers")); }
@@ -42,6 +44,8 @@ class Node : public Machine {
   void explain() const override;
 
  private:
+  [[nodiscard]] Prefix first_address(Family family) const;
+
   std::string store_;
   std::string log_path_;
   std::string flags_;

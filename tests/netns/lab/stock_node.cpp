@@ -4,10 +4,8 @@
 
 namespace merino::lab {
 
-StockNode::StockNode(const std::string& name, std::string subnet) : Machine(name), subnet_(std::move(subnet)) {}
-
-void StockNode::set_up(int uplink_mtu) {
-  flanneld_.emplace(*this, subnet_, uplink_mtu);
+void StockNode::set_up(int uplink_mtu, const FlannelOptions& options) {
+  flanneld_.emplace(*this, number_, uplink_mtu, options);
   flanneld_->start();
 }
 
@@ -18,8 +16,8 @@ void StockNode::make_device_anew() {
 
 void StockNode::explain() const {
   const Output output =
-      run("ip -br addr; ip route; ip neigh show dev flannel.1; bridge fdb show dev flannel.1; nstat -az 2>/dev/null | grep -i -e InHdr -e "
-          "InAddr -e NoRoute");
+      run("ip -br addr; ip route; ip -6 route; ip neigh; bridge fdb show | grep flannel; nstat -az 2>/dev/null | grep -i -e InHdr -e InAddr "
+          "-e NoRoute");
   fmt::print(stderr, "--- {} (stock)\n{}{}", name(), output.out, output.err);
 }
 

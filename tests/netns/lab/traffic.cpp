@@ -19,7 +19,6 @@ TrafficResult parse(const std::string& text) {
   if (!json.is_object()) return result;
   result.ok = json.value("ok", false);
   result.seen_as = json.value("seen_as", "");
-  result.seen_as = result.seen_as.substr(0, result.seen_as.find(':'));
   result.sent = json.value("sent", uint64_t{0});
   result.received = json.value("received", uint64_t{0});
   result.lost = json.value("lost", uint64_t{0});
@@ -46,6 +45,10 @@ Process start_traffic(const Place& where, const std::string& arguments) {
 }
 
 TrafficResult traffic_result(const Process& process) { return parse(process.log()); }
+
+std::string endpoint(const std::string& address, int port) {
+  return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, port) : fmt::format("[{}]:{}", address, port);
+}
 
 PingResult ping(const Place& where, const std::string& arguments) { return ping_result(where.run("ping -n -q " + arguments).out); }
 

@@ -7,7 +7,7 @@
 
 namespace merino::lab {
 
-// Serves TCP and UDP on a port until it goes.
+// Serves TCP and UDP of both families on a port until it goes.
 class TrafficServer {
  public:
   TrafficServer(const Place& where, int port, const std::string& arguments = "");
@@ -33,6 +33,9 @@ TrafficResult traffic(const Place& where, const std::string& arguments);
 Process start_traffic(const Place& where, const std::string& arguments);
 // The result of a finished start_traffic().
 TrafficResult traffic_result(const Process& process);
+
+// "10.0.0.1:80", "[fd00::1]:80".
+std::string endpoint(const std::string& address, int port);
 
 struct PingResult {
   uint64_t sent = 0;

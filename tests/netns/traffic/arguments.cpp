@@ -1,6 +1,5 @@
 #include "traffic/arguments.h"
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -37,32 +36,47 @@ std::chrono::milliseconds Arguments::milliseconds(const std::string& name, uint6
   return std::chrono::milliseconds(number(name, fallback));
 }
 
-sockaddr_in parse_endpoint(const std::string& text) {
-  sockaddr_in endpoint{};
-  endpoint.sin_family = AF_INET;
-  const size_t colon = text.find(':');
-  if (::inet_pton(AF_INET, text.substr(0, colon).c_str(), &endpoint.sin_addr) != 1) throw Failure("\"" + text + "\" is no IPv4 endpoint");
-  if (colon != std::string::npos) endpoint.sin_port = htons(static_cast<uint16_t>(std::stoul(text.substr(colon + 1))));
+Endpoint parse_endpoint(const std::string& text) {
+  const bool bracketed = text.starts_with('[');
+  const size_t end = bracketed ? text.find(']') : text.find(':') == text.rfind(':') ? text.find(':') : std::string::npos;
+  const auto address = merino::IpAddress::parse(text.substr(bracketed ? 1 : 0, end - (bracketed ? 1 : 0)));
+  if (!address) throw Failure("\"" + text + "\" is no endpoint: " + address.error().message());
+  Endpoint endpoint{};
+  endpoint.sin6_family = AF_INET6;
+  std::memcpy(&endpoint.sin6_addr, address->bytes().data(), address->bytes().size());
+  const size_t colon = end == std::string::npos ? end : text.find(':', end);
+  if (colon != std::string::npos) endpoint.sin6_port = htons(static_cast<uint16_t>(std::stoul(text.substr(colon + 1))));
   return endpoint;
 }
 
-std::string to_text(const sockaddr_in& endpoint) {
-  char text[INET_ADDRSTRLEN];
-  return std::string(::inet_ntop(AF_INET, &endpoint.sin_addr, text, sizeof(text))) + ":" + std::to_string(ntohs(endpoint.sin_port));
+merino::IpAddress address_of(const Endpoint& endpoint) { return merino::IpAddress::from_network(merino::Family::v6, &endpoint.sin6_addr); }
+
+std::string to_text(const Endpoint& endpoint) {
+  const std::string address = address_of(endpoint).to_string();
+  const std::string port = std::to_string(ntohs(endpoint.sin6_port));
+  return address.find(':') == std::string::npos ? address + ":" + port : "[" + address + "]:" + port;
 }
 
 void fail_errno(const std::string& what) { throw Failure(what + ": " + std::strerror(errno)); }
 
-merino::Fd open_socket(const Arguments& arguments, int type) {
-  merino::Fd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+merino::Fd open_socket(int type) {
+  merino::Fd fd(::socket(AF_INET6, type | SOCK_CLOEXEC, 0));
   if (!fd) fail_errno("socket");
-  const std::string bind_to = arguments.text("bind", "");
-  if (!bind_to.empty()) {
-    const int on = 1;
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    const sockaddr_in local = parse_endpoint(bind_to);
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0) fail_errno("bind " + bind_to);
-  }
+  const int off = 0;
+  ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+  return fd;
+}
+
+void bind_to(int fd, const Endpoint& local) {
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0) fail_errno("bind " + to_text(local));
+}
+
+merino::Fd open_client_socket(const Arguments& arguments, int type) {
+  merino::Fd fd = open_socket(type);
+  const std::string local = arguments.text("bind", "");
+  if (!local.empty()) bind_to(fd.get(), parse_endpoint(local));
   return fd;
 }
 

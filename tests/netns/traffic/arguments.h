@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/address.h"
 #include "base/fd.h"
 
 namespace traffic {
@@ -33,12 +34,19 @@ class Arguments {
   std::map<std::string, std::string> values_;
 };
 
-// "10.0.0.1:80" or "10.0.0.1" (port 0).
-sockaddr_in parse_endpoint(const std::string& text);
-std::string to_text(const sockaddr_in& endpoint);
+// Both families in one type: IPv4 is ::ffff:a.b.c.d, and the kernel sends and takes IPv4 packets for it.
+using Endpoint = sockaddr_in6;
 
-// A socket of the type, bound to --bind if that is given.
-merino::Fd open_socket(const Arguments& arguments, int type);
+// "10.0.0.1:80", "[fd00::1]:80", or an address alone (port 0).
+Endpoint parse_endpoint(const std::string& text);
+merino::IpAddress address_of(const Endpoint& endpoint);
+std::string to_text(const Endpoint& endpoint);
+
+// A socket of the type for both families.
+merino::Fd open_socket(int type);
+void bind_to(int fd, const Endpoint& local);
+// The same, bound to --bind if that is given.
+merino::Fd open_client_socket(const Arguments& arguments, int type);
 void set_timeout(int fd, std::chrono::milliseconds timeout);
 [[noreturn]] void fail_errno(const std::string& what);
 inline double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -50,6 +58,7 @@ int serve(const Arguments& arguments);
 int tcp_client(const Arguments& arguments);
 int udp_client(const Arguments& arguments);
 int forge_vxlan(const Arguments& arguments);
+int forge_udp(const Arguments& arguments);
 int forge_source(const Arguments& arguments);
 
 // The server's side of one TCP connection.

@@ -13,18 +13,9 @@
 namespace traffic {
 namespace {
 
-merino::Fd listen_on(const sockaddr_in& local, int type) {
-  merino::Fd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
-  if (!fd) fail_errno("socket");
-  const int on = 1;
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0) fail_errno("bind " + to_text(local));
-  return fd;
-}
-
 void echo(int fd, std::vector<uint8_t>& buffer) {
-  sockaddr_in client{};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in_pktinfo))];
+  Endpoint client{};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in6_pktinfo))];
   iovec data{buffer.data(), buffer.size()};
   msghdr message{};
   message.msg_name = &client;
@@ -37,11 +28,10 @@ void echo(int fd, std::vector<uint8_t>& buffer) {
   if (got < 0) return;
   for (ssize_t i = 0; i < got; i++) buffer[static_cast<size_t>(i)] ^= kEchoMask;
   // The control data goes back as it came, but by whichever interface the route says.
-  if (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr && header->cmsg_type == IP_PKTINFO) {
-    in_pktinfo info{};
+  if (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr && header->cmsg_type == IPV6_PKTINFO) {
+    in6_pktinfo info{};
     std::memcpy(&info, CMSG_DATA(header), sizeof(info));
-    info.ipi_spec_dst = info.ipi_addr;
-    info.ipi_ifindex = 0;
+    info.ipi6_ifindex = 0;
     std::memcpy(CMSG_DATA(header), &info, sizeof(info));
   }
   data.iov_len = static_cast<size_t>(got);
@@ -63,13 +53,14 @@ void accept_one(int listener) {
 }  // namespace
 
 int serve(const Arguments& arguments) {
-  sockaddr_in local = parse_endpoint(arguments.text("bind", "0.0.0.0"));
-  local.sin_port = htons(static_cast<uint16_t>(arguments.number("port", 0)));
-  const merino::Fd tcp = listen_on(local, SOCK_STREAM);
-  const merino::Fd udp = listen_on(local, SOCK_DGRAM);
+  Endpoint local = parse_endpoint(arguments.text("bind", "::"));
+  local.sin6_port = htons(static_cast<uint16_t>(arguments.number("port", 0)));
+  const merino::Fd tcp = open_socket(SOCK_STREAM);
+  const merino::Fd udp = open_socket(SOCK_DGRAM);
+  for (const merino::Fd* socket : {&tcp, &udp}) bind_to(socket->get(), local);
   const int on = 1;
   const int size = 8 << 20;
-  ::setsockopt(udp.get(), IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+  ::setsockopt(udp.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
   ::setsockopt(udp.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
   ::setsockopt(udp.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
   if (::listen(tcp.get(), 128) != 0) fail_errno("listen");

@@ -30,7 +30,7 @@ struct Reply {
   uint64_t received;
   uint64_t first_wrong;  // offset of the first wrong byte, or `received` if all are right
   uint64_t longest_gap_us;
-  sockaddr_in client;  // as the server saw it
+  Endpoint client;  // as the server saw it
 };
 
 void send_all(int fd, const void* data, size_t size) {
@@ -119,7 +119,7 @@ struct Outcome {
   std::string client;
 };
 
-void connect_within(int fd, const sockaddr_in& to) {
+void connect_within(int fd, const Endpoint& to) {
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
     if (errno == EINPROGRESS) errno = ETIMEDOUT;
     fail_errno("connect to " + to_text(to));
@@ -127,7 +127,7 @@ void connect_within(int fd, const sockaddr_in& to) {
 }
 
 Outcome one_connection(const Arguments& arguments, uint64_t seed) {
-  const merino::Fd fd = open_socket(arguments, SOCK_STREAM);
+  const merino::Fd fd = open_client_socket(arguments, SOCK_STREAM);
   set_timeout(fd.get(), arguments.milliseconds("timeout", 5000));
   connect_within(fd.get(), parse_endpoint(arguments.text("to")));
   const int on = 1;
@@ -154,7 +154,7 @@ Outcome one_connection(const Arguments& arguments, uint64_t seed) {
     outcome.retransmits = info.tcpi_total_retrans;
     outcome.mss = info.tcpi_snd_mss;
   }
-  outcome.client = to_text(reply.client);
+  outcome.client = address_of(reply.client).to_string();
   return outcome;
 }
 

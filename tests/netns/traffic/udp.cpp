@@ -55,14 +55,17 @@ class Client {
 
  private:
   merino::Fd connected_socket() {
-    merino::Fd fd = open_socket(arguments_, SOCK_DGRAM);
+    merino::Fd fd = open_client_socket(arguments_, SOCK_DGRAM);
     const int size = 8 << 20;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
     ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     const std::string pmtu = arguments_.text("pmtu", "");
     const int discover = pmtu == "do" ? IP_PMTUDISC_DO : pmtu == "dont" ? IP_PMTUDISC_DONT : IP_PMTUDISC_WANT;
-    if (!pmtu.empty()) ::setsockopt(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof(discover));
-    const sockaddr_in to = parse_endpoint(arguments_.text("to"));
+    if (!pmtu.empty()) {
+      ::setsockopt(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof(discover));
+      ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof(discover));  // the same values
+    }
+    const Endpoint to = parse_endpoint(arguments_.text("to"));
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) fail_errno("connect to " + to_text(to));
     return fd;
   }
@@ -102,8 +105,8 @@ class Client {
     tally_.error = std::strerror(errno);
   }
 
-  // `segments` requests in one buffer; the kernel cuts it (GSO) where segments > 1.
-  void send(int fd, uint32_t first_index, uint32_t segments) {
+  // `segments` requests in one buffer; the kernel cuts it (GSO) where segments > 1. False: the kernel refused.
+  bool send(int fd, uint32_t first_index, uint32_t segments) {
     std::vector<uint8_t> one(payload_);
     std::vector<uint8_t> all;
     for (uint32_t i = 0; i < segments; i++) {
@@ -115,13 +118,15 @@ class Client {
       if (::setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)) != 0) fail_errno("UDP_SEGMENT");
     }
     tally_.sent += segments;
-    if (::send(fd, all.data(), all.size(), 0) < 0) note_error();
+    if (::send(fd, all.data(), all.size(), 0) >= 0) return true;
+    note_error();
+    return false;
   }
 
   void one_by_one(int fd) {
     const auto batch = static_cast<uint32_t>(std::max<uint64_t>(gso_, 1));
     for (uint32_t index = 0; index < count_; index += batch) {
-      send(fd, index, batch);
+      if (!send(fd, index, batch)) continue;
       for (uint32_t i = 0; i < batch; i++) {
         if (!receive(fd, index + i, timeout_)) break;
       }

@@ -1,0 +1,94 @@
+// Mistakes of the first hour: one clear sentence each, with the remedy, in the log and in merinoctl status. Those that end merinod at its
+// start are in agent_errors_test.cpp, those that only other nodes can show in merinoctl_test.cpp.
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "lab/lab.h"
+
+namespace merino::lab {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+// The line of the log that contains `text`; empty if none does within the time.
+std::string logged(const Node& node, const std::string& text, Process& agent) {
+  std::string found;
+  eventually([&] {
+    std::istringstream lines(agent.log());
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find(text) != std::string::npos) found = line;
+    }
+    return !found.empty();
+  });
+  EXPECT_FALSE(found.empty()) << node.name() << "'s log has no \"" << text << "\":\n" << agent.log();
+  return found;
+}
+
+TEST(FirstHour, NoBpfFileSystemAndNoRightToMountOne) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.before_start = "umount /sys/fs/bpf", .agent = AgentStart::later});
+  Process agent = node.start(fmt::format("exec setpriv --bounding-set=-sys_admin {} --lease-dir {}", MERINOD, lab.lease_dir()));
+  EXPECT_THAT(logged(node, "error programs:", agent),
+              AllOf(HasSubstr("mount bpffs at /sys/fs/bpf"), HasSubstr("mount -t bpf bpf /sys/fs/bpf")));
+  EXPECT_FALSE(node.run("cat /run/flannel/subnet.env").ok());
+}
+
+TEST(FirstHour, ABpfFileSystemThatIsNotMountedIsMounted) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.before_start = "umount /sys/fs/bpf"});
+  node.wait_ready();
+  EXPECT_TRUE(node.run("mountpoint -q /sys/fs/bpf && test -e /sys/fs/bpf/merino/pods").ok());
+}
+
+TEST(FirstHour, AKernelWithoutTypeInformation) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.before_start = "mount -t tmpfs tmpfs /sys/kernel/btf"});
+  const std::string line = logged(node, "error programs:", node.agent());
+  EXPECT_THAT(line, AllOf(HasSubstr("/sys/kernel/btf/vmlinux"), HasSubstr("merino needs a kernel built with CONFIG_DEBUG_INFO_BTF")));
+  EXPECT_EQ(node.http_status("/readyz"), 503);
+  node.must("umount /sys/kernel/btf");
+  node.wait_ready();
+}
+
+TEST(FirstHour, AnMtuThatTheUplinkDoesNotCarry) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.net_conf = R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "MTU": 9000}})"});
+  EXPECT_THAT(logged(node, "Backend.MTU", node.agent()), AllOf(HasSubstr("Backend.MTU is 9000, but the uplink eth0 carries 1500 bytes"),
+                                                               HasSubstr("set Backend.MTU to 1500 or less")));
+}
+
+TEST(FirstHour, APodNetworkThatIsTheUplinks) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.net_conf = R"({"Network": "192.168.0.0/16", "Backend": {"Type": "vxlan"}})"});
+  const std::string line = logged(node, "overlaps", node.agent());
+  EXPECT_THAT(line, AllOf(HasSubstr("the pod network 192.168.0.0/16 overlaps 192.168.88.0/24, the network of the uplink eth0"),
+                          HasSubstr("choose another Network")));
+  // Each of these has it look again.
+  for (int i = 0; i < 3; ++i) node.must("ip link add t0 type veth peer name t1; sleep 0.5; ip link del t0; sleep 0.5");
+  const std::string log = node.agent().log();
+  EXPECT_EQ(log.find(" overlaps "), log.rfind(" overlaps ")) << "once, not in a loop";
+}
+
+TEST(Log, JsonOnRequest) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.flags = "--ip-masq --log-format=json"});
+  node.wait_ready();
+  std::istringstream lines(node.agent().log());
+  size_t count = 0;
+  std::string all;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const auto object = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_TRUE(object.is_object() && object.contains("time") && object.contains("level")) << line;
+    all += object.at("message").get<std::string>() + "\n";
+  }
+  EXPECT_GT(count, 5U);
+  EXPECT_THAT(all, HasSubstr("ready: pods of "));
+}
+
+}  // namespace
+}  // namespace merino::lab

@@ -1,0 +1,267 @@
+// merinoctl on nodes that work, and on nodes that do not: what it says must be so.
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lab/lab.h"
+#include "lab/traffic.h"
+
+namespace merino::lab {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+Output ctl(const Place& where, const std::string& arguments) {
+  return where.run(std::string(MERINOCTL) + " " + arguments, "", std::chrono::seconds(60));
+}
+
+json ctl_json(const Place& where, const std::string& arguments) {
+  const Output output = ctl(where, arguments + " -o json");
+  if (!json::accept(output.out)) throw Failure(arguments + ": no JSON: " + output.out + output.err);
+  return json::parse(output.out);
+}
+
+std::string words(const json& findings) {
+  std::string text;
+  for (const json& finding : findings) text += finding["what"].get<std::string>() + "; " + finding["remedy"].get<std::string>() + "\n";
+  return text;
+}
+
+// Two nodes with a pod each.
+class Merinoctl : public testing::Test {
+ protected:
+  Merinoctl() { lab_.wait_ready(); }
+
+  Lab lab_;
+  Node& a_ = lab_.add_node("a");
+  Node& b_ = lab_.add_node("b");
+};
+
+TEST_F(Merinoctl, TablesInEveryForm) {
+  const Pod& pod = a_.add_pod("a1");
+  EXPECT_THAT(ctl(a_, "pods").out, AllOf(HasSubstr(pod.address()), HasSubstr("default/container-a1"), Not(HasSubstr("POD MAC"))));
+  EXPECT_THAT(ctl(a_, "pods -o wide").out, HasSubstr("POD MAC"));
+  EXPECT_THAT(ctl(a_, "pods -o yaml").out,
+              AllOf(testing::StartsWith("- address: \"" + pod.address()), HasSubstr("  name: \"container-a1\"")));
+  EXPECT_EQ(ctl_json(a_, "pods").at(0).at("name"), "container-a1");
+  EXPECT_EQ(ctl(a_, "pods -o xml").exit_code, 1);
+
+  const json leases = ctl_json(a_, "leases");
+  ASSERT_EQ(leases.size(), 2U);
+  for (const json& lease : leases) EXPECT_EQ(lease.at("state"), lease.at("node") == a_.address() ? "own" : "used");
+  EXPECT_THAT(ctl(a_, "leases").out, AllOf(HasSubstr(b_.subnet() + "/24"), HasSubstr("23h 59m")));
+  a_.must("printf nonsense > " + lab_.lease_dir() + "/subnets/10.244.77.0-24");
+  EXPECT_TRUE(eventually([&] { return ctl(a_, "leases").out.find("10.244.77.0-24  -") != std::string::npos; }));
+  EXPECT_THAT(ctl(a_, "leases").out, HasSubstr("ignored: "));
+}
+
+TEST_F(Merinoctl, RatesOfCounters) {
+  const Pod& on_a = a_.add_pod("a1");
+  const Pod& on_b = b_.add_pod("b1");
+  EXPECT_THAT(ctl(a_, "counters --watch 0.1 --count 1").out, Not(HasSubstr("protocol"))) << "nobody pings yet";
+  const Process pings = on_a.start("exec ping -i 0.01 " + on_b.address());
+  ASSERT_TRUE(eventually([&] {
+    const json rates = ctl_json(a_, "counters --watch 0.2 --count 1");
+    return !rates.empty() && rates.at(0).at("packets_per_second").get<double>() > 1;
+  }));
+  EXPECT_THAT(ctl(a_, "counters --watch 0.2 --count 2").out, AllOf(HasSubstr("PACKETS/S"), HasSubstr("protocol")));
+}
+
+// What route says is what happens: each flow is asked for first and sent then.
+TEST_F(Merinoctl, RouteSaysWhatHappens) {
+  const Pod& pod = a_.add_pod("a1");
+  const Pod& near = a_.add_pod("a2");
+  const Pod& far = b_.add_pod("b1");
+  struct Flow {
+    const Place& from;
+    std::string source;
+    std::string destination;
+    std::string protocol;
+    std::string first_reason;
+    std::string end;
+  };
+  const Flow flows[] = {
+      {pod, pod.address(), near.address(), "udp", "local", "delivered"},
+      {pod, pod.address(), far.address(), "udp", "encap", "sent"},
+      {pod, pod.address(), "10.244.250.7", "udp", "no_route", "dropped"},
+      {pod, pod.address(), lab_.underlay().must("printf 192.168.88.1"), "udp", "no_route", "stack"},
+      {a_, a_.subnet(), far.address(), "udp", "routed to merino0", "sent"},
+  };
+  for (const Flow& flow : flows) {
+    const json answer = ctl_json(a_, fmt::format("route {} {} --proto {} --dport 7", flow.source, flow.destination, flow.protocol));
+    EXPECT_EQ(answer.at("steps").at(0).at("result"), flow.first_reason) << answer.dump(1);
+    EXPECT_EQ(answer.at("end"), flow.end) << answer.dump(1);
+  }
+  for (const json& counter : ctl_json(a_, "counters"))
+    EXPECT_THAT(counter.at("reason"), testing::AnyOf("not_ip", "not_tunnel")) << "asking leaves no trace in the counters";
+  for (const Flow& flow : flows) {
+    if (&flow.from == &a_) continue;
+    const json before = ctl_json(a_, "counters --all");
+    flow.from.must(fmt::format("echo x | socat -u - UDP4-SENDTO:{}:7", flow.destination));
+    ASSERT_TRUE(eventually([&] { return ctl_json(a_, "counters --all") != before; }));
+    const json after = ctl_json(a_, "counters --all");
+    uint64_t met = 0;
+    for (size_t i = 0; i < after.size(); ++i) {
+      if (after[i]["reason"] == flow.first_reason) met = after[i]["packets"].get<uint64_t>() - before[i]["packets"].get<uint64_t>();
+    }
+    EXPECT_GE(met, 1U) << flow.destination;
+  }
+}
+
+TEST_F(Merinoctl, RouteFromTheWireAndItsRefusals) {
+  const Pod& pod = a_.add_pod("a1");
+  const Pod& far = b_.add_pod("b1");
+  const json in = ctl_json(a_, fmt::format("route {} {} --dport 80", far.address(), pod.address()));
+  EXPECT_EQ(in.at("steps").at(0).at("result"), "decap") << in.dump(1);
+  EXPECT_EQ(in.at("end"), "delivered");
+  EXPECT_THAT(in.at("conclusion").get<std::string>(), HasSubstr("default/container-a1"));
+  const json ping = ctl_json(a_, fmt::format("route {} {} --proto icmp", pod.address(), far.address()));
+  EXPECT_EQ(ping.at("steps").at(0).at("result"), "protocol");
+  EXPECT_EQ(ping.at("steps").back().at("result"), "host_encap");
+  EXPECT_EQ(ping.at("end"), "sent");
+
+  const std::string text = ctl(a_, fmt::format("route {} {}", pod.address(), far.address())).out;
+  EXPECT_THAT(text, AllOf(HasSubstr("from_pod on "), HasSubstr("encap"), HasSubstr("sent to node " + b_.address())));
+  EXPECT_EQ(ctl(a_, fmt::format("route {} 10.244.250.7", pod.address())).exit_code, 2) << "dropped";
+  EXPECT_EQ(ctl(a_, fmt::format("route {} {}", pod.address(), far.address())).exit_code, 0);
+  EXPECT_EQ(ctl(a_, "route 10.244.1.2").exit_code, 1);
+  EXPECT_EQ(ctl(a_, "route nonsense 10.244.1.2").exit_code, 1);
+}
+
+TEST_F(Merinoctl, RouteKnowsTranslatedFlows) {
+  const Pod& client = a_.add_pod("a1");
+  const Pod& backend = b_.add_pod("b1");
+  const TrafficServer server(backend, 80);
+  a_.must(
+      fmt::format("nft 'add table ip t; add chain ip t p {{ type nat hook prerouting priority dstnat; }}; "
+                  "add rule ip t p ip daddr 10.96.0.1 tcp dport 80 dnat to {}:80'",
+                  backend.address()));
+  const Process stream = start_traffic(client, "tcp --to 10.96.0.1:80 --up 1000 --seconds 20");
+  std::string port;
+  ASSERT_TRUE(eventually([&] {
+    port = a_.run("conntrack -L -p tcp --dst 10.96.0.1 2>/dev/null | grep -o 'sport=[0-9]*' | head -1 | cut -d= -f2 | tr -d '\\n'").out;
+    return !port.empty();
+  }));
+  const json answer = ctl_json(a_, fmt::format("route {} {} --sport 80 --dport {}", backend.address(), client.address(), port));
+  EXPECT_EQ(answer.at("steps").at(0).at("result"), "translated") << answer.dump(1);
+}
+
+TEST_F(Merinoctl, CheckFindsNothingOnASoundNetwork) {
+  a_.add_pod("a1");
+  const Output output = ctl(a_, "check");
+  EXPECT_EQ(output.exit_code, 0) << output.out << output.err;
+  EXPECT_THAT(output.out, AllOf(HasSubstr(b_.address()), HasSubstr("no trouble found"), HasSubstr("1450"), HasSubstr("br_netfilter is"),
+                                HasSubstr("merino does not need it")));
+  const json report = ctl_json(a_, "check " + b_.address());
+  EXPECT_EQ(report.at("peers").at(0).at("from_host").at("received"), 5) << report.dump(1);
+  EXPECT_EQ(report.at("peers").at(0).at("from_host").at("tcp"), "ok");
+  EXPECT_EQ(report.at("peers").at(0).at("from_host").at("udp"), "ok");
+  EXPECT_EQ(report.at("peers").at(0).at("from_pod").at("tcp"), "ok");
+  EXPECT_EQ(ctl(a_, "check 192.168.88.200").exit_code, 1) << "no peer";
+}
+
+class Trouble : public Merinoctl {
+ protected:
+  json found() {
+    const Output output = ctl(a_, "check -o json");
+    EXPECT_EQ(output.exit_code, 2) << output.out << output.err;
+    return json::parse(output.out);
+  }
+};
+
+TEST_F(Trouble, FirewallThatSwallowsThePort) {
+  // Between the nodes: on the node itself the programs come before any rule.
+  lab_.underlay().must(
+      "nft 'add table bridge f; add chain bridge f in { type filter hook forward priority 0; }; add rule bridge f in udp dport 8472 drop'");
+  const std::string text = words(found().at("problems"));
+  lab_.underlay().must("nft delete table bridge f");
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("node " + b_.address()), HasSubstr("answers at its own address, but nothing comes back through the tunnel"),
+                    HasSubstr("let UDP port 8472 through")));
+}
+
+TEST_F(Trouble, UnderlayThatCarriesLess) {
+  lab_.underlay().must("ip link set port-b mtu 1400");
+  const json report = found();
+  EXPECT_THAT(words(report.at("problems")),
+              AllOf(HasSubstr("are lost on the way to node " + b_.address()), HasSubstr("bytes: set Backend.MTU")));
+  // The kernel's devices let a VLAN tag more through than their MTU.
+  EXPECT_THAT(report.at("peers").at(0).at("from_host").at("largest_packet").get<int>(), AllOf(testing::Ge(1350), testing::Le(1354)));
+}
+
+TEST_F(Trouble, PeerWhoseFirewallRefusesTcp) {
+  b_.must(
+      "nft 'add table inet f; add chain inet f in { type filter hook input priority 0; }; add rule inet f in iifname merino0 meta l4proto "
+      "tcp drop'");
+  EXPECT_THAT(words(found().at("problems")), AllOf(HasSubstr("answers to ping, but not to TCP"), HasSubstr("tx-checksum-ip-generic off")));
+}
+
+TEST_F(Trouble, PeerThatIsDown) {
+  b_.must("ip link set eth0 down");
+  EXPECT_THAT(words(found().at("problems")),
+              HasSubstr(fmt::format("node {} ({}/24) answers neither at its own address nor", b_.address(), b_.subnet())));
+}
+
+TEST_F(Trouble, WrongInterfaceOfAMultiHomedHost) {
+  a_.must(
+      "ip link add other0 type veth peer name other1 && ip link set other1 up && ip addr add 192.168.60.1/24 dev other0 && ip link set "
+      "other0 up && ip route add " +
+      b_.address() + "/32 dev other0");
+  EXPECT_THAT(words(found().at("problems")), AllOf(HasSubstr("leave by other0, not by the uplink eth0"), HasSubstr("--iface=other0")));
+}
+
+TEST_F(Trouble, AnotherNetworksConfigurationComesFirst) {
+  a_.write("/etc/cni/net.d/10-merino.conflist", a_.conflist());
+  EXPECT_EQ(ctl(a_, "check").exit_code, 0);
+  a_.write("/etc/cni/net.d/05-other.conf", R"({"cniVersion": "1.0.0", "name": "o", "type": "bridge"})");
+  EXPECT_THAT(words(found().at("problems")),
+              AllOf(HasSubstr("another network comes first: /etc/cni/net.d/05-other.conf (bridge) stands before 10-merino.conflist"),
+                    HasSubstr("remove /etc/cni/net.d/05-other.conf")));
+}
+
+TEST_F(Trouble, NetworkThatOverlapsTheHosts) {
+  a_.must(
+      "ip link add other0 type veth peer name other1 && ip link set other1 up && ip addr add 10.244.128.1/17 dev other0 && ip link set "
+      "other0 up");
+  EXPECT_THAT(words(found().at("problems")),
+              AllOf(HasSubstr("the pod network 10.244.0.0/16 overlaps 10.244.128.0/17 of other0"), HasSubstr("choose another Network")));
+}
+
+TEST_F(Merinoctl, BugtoolHasEverythingButSecrets) {
+  a_.add_pod("a1");
+  a_.write("/etc/default/merino", "FLANNELD_ETCD_PASSWORD=hunter2\nFLANNELD_IP_MASQ=true\n");
+  const Output output = a_.run(fmt::format("cd /run && {} bugtool -f bug.tar.gz", MERINOCTL), "", std::chrono::seconds(110));
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  EXPECT_EQ(a_.must("stat -c %a /run/bug.tar.gz"), "600\n");
+  const std::string names = a_.must("tar -tzf /run/bug.tar.gz");
+  for (const char* name :
+       {"bug/status.json", "bug/check.txt", "bug/counters.txt", "bug/links.txt", "bug/nftables.txt", "bug/map-pods.json",
+        "bug/files/run/flannel/subnet.env", "bug/files/etc/default/merino", "bug/files/run/merino/attachments/container-a1:eth0.json"}) {
+    EXPECT_THAT(names, HasSubstr(name));
+  }
+  const std::string all = a_.must("tar -xOzf /run/bug.tar.gz");
+  EXPECT_THAT(all, AllOf(Not(HasSubstr("hunter2")), HasSubstr("FLANNELD_ETCD_PASSWORD=<removed>"), HasSubstr("FLANNELD_IP_MASQ=true"),
+                         HasSubstr("merino0")));
+  EXPECT_EQ(a_.run(fmt::format("cd /run && {} bugtool -f bug.tar.gz", MERINOCTL), "", std::chrono::seconds(110)).exit_code, 1)
+      << "it exists";
+  EXPECT_EQ(a_.must("ls -d /tmp/merino-bugtool.* 2>/dev/null || true"), "");
+}
+
+TEST(MerinoctlAlone, SaysWhatIsMissingOnAHostWithoutMerino) {
+  Lab lab;
+  const Machine& host = lab.add_host("host");
+  for (const char* command : {"pods", "peers", "leases", "counters", "route 10.1.1.1 10.1.1.2", "check"}) {
+    const Output output = ctl(host, command);
+    EXPECT_EQ(output.exit_code, 1) << command;
+    EXPECT_THAT(output.err, HasSubstr("start merinod")) << command;
+  }
+  EXPECT_EQ(ctl(host, "status").exit_code, 2);
+}
+
+}  // namespace
+}  // namespace merino::lab

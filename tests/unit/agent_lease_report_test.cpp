@@ -1,0 +1,56 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/lease_report.h"
+#include "support/lease_dir.h"
+#include "support/temp_dir.h"
+
+namespace merino {
+namespace {
+
+Lease lease(const Subnets& subnet, const char* node) {
+  Lease out;
+  out.subnet = subnet;
+  out.attributes.public_ip = *IpAddress::parse(node);
+  out.attributes.backend_type = "vxlan";
+  out.expires = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000));
+  return out;
+}
+
+TEST(LeaseReport, OwnUsedAndIgnored) {
+  Node node;
+  node.lease = lease(*Prefix::parse("10.244.1.0/24"), "192.168.88.11");
+  const Subnets both(*Prefix::parse("10.244.2.0/24"), *Prefix::parse("fd00:2::/64"));
+  Lease reserved = lease(*Prefix::parse("10.244.3.0/24"), "192.168.88.13");
+  reserved.expires = kNeverExpires;
+  node.leases.leases = {node.lease, lease(both, "192.168.88.12"), reserved};
+  const auto report = report_leases(node, {{"10.244.3.0-24", "another backend"}, {"nonsense", "not a lease"}});
+  ASSERT_EQ(report.size(), 4U);
+  EXPECT_EQ(report[0], (ReportedLease{"10.244.1.0-24", "10.244.1.0/24", "192.168.88.11", "vxlan", 1'800'000'000, "own", ""}));
+  EXPECT_EQ(report[1].subnet, "10.244.2.0/24,fd00:2::/64");
+  EXPECT_EQ(report[1].state, "used");
+  EXPECT_EQ(report[2].state, "ignored");
+  EXPECT_EQ(report[2].why, "another backend");
+  EXPECT_EQ(report[2].expires, kLeaseWithoutEnd);
+  EXPECT_EQ(report[3], (ReportedLease{"nonsense", "", "", "", kLeaseWithoutEnd, "ignored", "not a lease"}));
+}
+
+TEST(LeaseReport, WhatIsWrittenIsRead) {
+  const std::vector<ReportedLease> leases = {{"k", "10.244.1.0/24", "192.168.88.11", "vxlan", 5, "own", ""},
+                                             {"\xff", "", "", "", 0, "ignored", "\n"}};
+  const test::TempDir dir;
+  const std::string path = dir.file("leases.json");
+  EXPECT_EQ(load_lease_report(path).error().kind, ErrorKind::not_found);
+  test::write_text(path, format_lease_report(leases));
+  const auto read = load_lease_report(path);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->at(0), leases[0]);
+  EXPECT_EQ(read->at(1).why, "\n");
+  for (const char* broken : {"", "[", "{}x", "[1]", R"([{"key": 1}])"}) {
+    test::write_text(path, broken);
+    EXPECT_EQ(load_lease_report(path).error().kind, ErrorKind::decode) << broken;
+  }
+}
+
+}  // namespace
+}  // namespace merino

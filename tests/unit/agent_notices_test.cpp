@@ -1,0 +1,116 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/notices.h"
+
+namespace merino {
+namespace {
+
+using std::chrono::minutes;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+Prefix prefix(const char* text) { return Prefix::parse(text).value(); }
+
+Lease lease(const char* subnet) {
+  Lease out;
+  out.subnet = prefix(subnet);
+  return out;
+}
+
+Node make_node() {
+  Node node;
+  node.conf.pools.v4 = SubnetPool{prefix("10.244.0.0/16"), 24, {}, {}};
+  node.conntrack = true;
+  node.uplink.name = "eth0";
+  node.uplink.index = 2;
+  node.uplink.mtu = 1500;
+  node.lease = lease("10.244.1.0/24");
+  node.leases.leases = {lease("10.244.1.0/24"), lease("10.244.2.0/24")};
+  return node;
+}
+
+LinkAddress address(unsigned link, const char* text) {
+  LinkAddress out;
+  out.link_index = link;
+  out.prefix = prefix(text);
+  return out;
+}
+
+TEST(HostNotices, AnMtuThatTheUplinkDoesNotCarry) {
+  Node node = make_node();
+  EXPECT_THAT(host_notices(node, {address(2, "192.168.88.11/24")}), IsEmpty());
+  node.conf.vxlan.mtu = 1500;
+  EXPECT_THAT(host_notices(node, {}), IsEmpty());
+  node.conf.vxlan.mtu = 9000;
+  const auto notices = host_notices(node, {});
+  ASSERT_THAT(notices, SizeIs(1));
+  EXPECT_EQ(notices[0].reason, "MtuMismatch");
+  EXPECT_THAT(notices[0].message, HasSubstr("Backend.MTU is 9000, but the uplink eth0 carries 1500 bytes"));
+}
+
+TEST(HostNotices, APodNetworkThatIsTheUplinks) {
+  const auto notices = host_notices(make_node(), {address(2, "10.244.9.1/16"), address(7, "10.244.1.0/32")});
+  ASSERT_THAT(notices, SizeIs(1)) << "merino0's own addresses lie in it";
+  EXPECT_EQ(notices[0].reason, "NetworkOverlap");
+  EXPECT_THAT(notices[0].message, HasSubstr("overlaps 10.244.0.0/16, the network of the uplink eth0"));
+}
+
+TEST(CurrentNotices, AKernelThatLacksSomething) {
+  Node node = make_node();
+  EXPECT_THAT(current_notices(node, {}, {}), IsEmpty());
+  node.conntrack = false;
+  ASSERT_THAT(current_notices(node, {}, {}), SizeIs(1));
+  EXPECT_EQ(current_notices(node, {}, {})[0].reason, "KernelLacksFeature");
+  node.conf.fast_path = false;
+  EXPECT_THAT(current_notices(node, {}, {}), IsEmpty()) << "switched off on purpose";
+}
+
+TEST(CurrentNotices, OneNodeSpeaksOfOthersLeases) {
+  const std::vector<RejectedLease> ignored = {{"node9", "its annotations are nonsense"}};
+  Node first = make_node();
+  ASSERT_THAT(current_notices(first, ignored, {}), SizeIs(1));
+  EXPECT_EQ(current_notices(first, ignored, {})[0].reason, "LeaseIgnored");
+  Node second = make_node();
+  second.lease = lease("10.244.2.0/24");
+  EXPECT_THAT(current_notices(second, ignored, {}), IsEmpty());
+  ASSERT_THAT(current_notices(second, {{"10.244.2.0-25", "overlaps"}}, {}), SizeIs(1)) << "its own affair";
+  EXPECT_EQ(current_notices(second, {{"10.244.2.0-25", "overlaps"}}, {})[0].reason, "SubnetConflict");
+}
+
+TEST(CurrentNotices, AFloodIsCut) {
+  std::vector<RejectedLease> many;
+  for (int i = 0; i < 1000; ++i) many.push_back({"node" + std::to_string(i), "nonsense"});
+  EXPECT_THAT(current_notices(make_node(), many, {}), SizeIs(20));
+}
+
+class ListeningStore : public LeaseStore {
+ public:
+  Result<LeaseSet> list() override { return LeaseSet{}; }
+  Result<Lease> acquire(const NetConf&, const LeaseRequest&) override { return Lease{}; }
+  Result<Lease> renew(const Lease& lease) override { return lease; }
+  [[nodiscard]] int event_fd() const override { return -1; }
+  bool drain_events() override { return false; }
+  void tell(const OperatorNotice& notice) override { heard.push_back(notice.reason); }
+  std::vector<std::string> heard;
+};
+
+TEST(NoticeTeller, OnceAndAgainBeforeTheServerForgets) {
+  ListeningStore store;
+  NoticeTeller teller;
+  const std::vector<OperatorNotice> notices = {{"A", "a"}};
+  const NoticeTeller::Clock::time_point start{std::chrono::hours(1)};
+  teller.tell(store, notices, start);
+  teller.tell(store, notices, start + minutes(1));
+  teller.tell(store, {}, start + minutes(2));
+  teller.tell(store, notices, start + minutes(3));
+  EXPECT_THAT(store.heard, testing::ElementsAre("A"));
+  teller.tell(store, notices, start + minutes(56));
+  EXPECT_THAT(store.heard, testing::ElementsAre("A", "A"));
+  teller.tell(store, {{"B", "b"}}, start + minutes(57));
+  EXPECT_THAT(store.heard, testing::ElementsAre("A", "A", "B"));
+}
+
+}  // namespace
+}  // namespace merino

@@ -1,0 +1,29 @@
+// The leases as the agent sees them, for people (base/lease_report.h).
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "agent/node.h"
+#include "base/lease_report.h"
+
+namespace merino {
+
+// `ignored`: by the store and by select_peers().
+std::vector<ReportedLease> report_leases(const Node& node, const std::vector<RejectedLease>& ignored);
+
+// Writes the report when it has changed, at most once a second: with thousands of leases it is large, and they come one by one. The agent
+// calls it after each pass, so that the last change is written some seconds later at the most.
+class LeaseReporter {
+ public:
+  using Clock = std::chrono::steady_clock;
+  Status report(const Node& node, const std::vector<RejectedLease>& ignored, Clock::time_point now);
+
+ private:
+  Clock::time_point last_write_;
+  std::vector<Lease> leases_;
+  size_t ignored_ = 0;
+  bool written_ = false;
+};
+
+}  // namespace merino

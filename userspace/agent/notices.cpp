@@ -1,0 +1,74 @@
+#include "agent/notices.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace merino {
+
+namespace {
+
+constexpr size_t kLeasesTold = 20;
+
+// Does this node speak for the cluster?
+bool is_first(const Node& node) {
+  return std::none_of(node.leases.leases.begin(), node.leases.leases.end(),
+                      [&](const Lease& lease) { return lease.subnet < node.lease.subnet; });
+}
+
+bool overlaps_own(const Node& node, const std::string& key) {
+  const auto subnet = parse_subnet_key(key);
+  return subnet && overlap(*subnet, node.lease.subnet);
+}
+
+}  // namespace
+
+std::vector<OperatorNotice> host_notices(const Node& node, const std::vector<LinkAddress>& addresses) {
+  std::vector<OperatorNotice> notices;
+  const int wanted = node.conf.vxlan.mtu.value_or(node.uplink.mtu);
+  if (wanted > node.uplink.mtu) {
+    notices.push_back(
+        {"MtuMismatch",
+         fmt::format("Backend.MTU is {}, but the uplink {} carries {} bytes: large packets of pods are lost; set Backend.MTU to "
+                     "{} or less, or the interface's MTU to {}",
+                     wanted, node.uplink.name, node.uplink.mtu, node.uplink.mtu, wanted)});
+  }
+  for (const LinkAddress& address : addresses) {
+    const auto network = node.conf.networks()[address.prefix.family()];
+    if (address.link_index != node.uplink.index || !network || !address.prefix.overlaps(*network)) continue;
+    notices.push_back({"NetworkOverlap",
+                       fmt::format("the pod network {} overlaps {}, the network of the uplink {}: hosts there are taken for pods; choose "
+                                   "another Network in net-conf.json",
+                                   network->to_string(), address.prefix.masked().to_string(), node.uplink.name)});
+  }
+  return notices;
+}
+
+std::vector<OperatorNotice> current_notices(const Node& node, const std::vector<RejectedLease>& ignored,
+                                            std::vector<OperatorNotice> of_host) {
+  std::vector<OperatorNotice> notices = std::move(of_host);
+  if (node.conf.fast_path && !fast_path_obstacle(node).empty()) {
+    notices.push_back(
+        {"KernelLacksFeature",
+         fmt::format("packets of pods take the slow path: {}; load nf_conntrack, or take Linux 5.19 or later", fast_path_obstacle(node))});
+  }
+  const bool speaks = is_first(node);
+  size_t told = 0;
+  for (const RejectedLease& lease : ignored) {
+    const bool own_affair = overlaps_own(node, lease.key);
+    if ((!own_affair && !speaks) || ++told > kLeasesTold) continue;
+    notices.push_back({own_affair ? "SubnetConflict" : "LeaseIgnored",
+                       fmt::format("lease {} is ignored: {}; merinoctl leases lists all", lease.key, lease.reason)});
+  }
+  return notices;
+}
+
+void NoticeTeller::tell(LeaseStore& store, const std::vector<OperatorNotice>& notices, Clock::time_point now) {
+  // What does not hold any more is told anew when it comes back, but not each time that it flickers.
+  std::erase_if(told_, [&](const auto& entry) { return now - entry.second >= kAgain; });
+  for (const OperatorNotice& notice : notices) {
+    if (told_.emplace(notice, now).second) store.tell(notice);
+  }
+}
+
+}  // namespace merino

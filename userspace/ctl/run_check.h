@@ -1,0 +1,20 @@
+// Gathers what `merinoctl check` reports: reads this host's state and sends the probes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ctl/check.h"
+
+namespace merino::ctl {
+
+struct CheckRequest {
+  std::vector<std::string> nodes;  // addresses of nodes, or of their subnets; empty: all
+  int count = 5;                   // of echoes to each
+  size_t limit = 64;               // of peers, unless they are named
+};
+
+// not_found if a node that is named is no peer, or if merinod never ran here.
+Result<CheckReport> run_check(const CheckRequest& request, const std::string& version);
+
+}  // namespace merino::ctl
