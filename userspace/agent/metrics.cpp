@@ -7,6 +7,8 @@
 #include <array>
 #include <filesystem>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <sstream>
 
 #include "agent/process_metrics.h"
@@ -258,9 +260,13 @@ std::string format_metrics(const MetricsInput& input) {
 }
 
 Result<std::unique_ptr<HttpServer>> start_metrics_server(const std::string& ip, uint16_t port, const MetricsBoard& board) {
-  return HttpServer::start(ip, port, "/metrics", {{"/metrics", [&board] {
-                                                     return HttpAnswer{200, format_metrics(read_metrics(board)), kTextFormat};
-                                                   }}});
+  // One at a time, however many ask: the maps of a large cluster are not read for each of them at once.
+  const auto reading = std::make_shared<std::mutex>();
+  const auto page = [&board, reading] {
+    const std::lock_guard lock(*reading);
+    return HttpAnswer{200, format_metrics(read_metrics(board)), kTextFormat};
+  };
+  return HttpServer::start(ip, port, "/metrics", {{"/metrics", page}});
 }
 
 }  // namespace merino

@@ -59,9 +59,19 @@ Result<TunnelProbe> probe_tunnel(const Peer& peer, const CheckRequest& request, 
   return probe;
 }
 
+// A pod to send from.
+struct ProbingPod {
+  Fd netns;
+  std::vector<Family> families;  // of its addresses
+
+  [[nodiscard]] bool can_send_to(const Peer& peer) const {
+    return netns && std::find(families.begin(), families.end(), peer.subnet.family()) != families.end();
+  }
+};
+
 class Checker {
  public:
-  Checker(const CheckRequest& request, CheckScale scale, const Fd& pod) : request_(request), scale_(std::move(scale)), pod_(pod) {}
+  Checker(const CheckRequest& request, CheckScale scale, const ProbingPod& pod) : request_(request), scale_(std::move(scale)), pod_(pod) {}
 
   [[nodiscard]] PeerCheck check(const Peer& peer) const {
     PeerCheck out;
@@ -78,15 +88,15 @@ class Checker {
     if (const auto link = TRY(netlink.link_by_index(route.link_index))) out.underlay_device = link->name;
     out.underlay = TRY(send_echo({out.peer.underlay, kSmallPacket, 3, milliseconds(20), kPatience}));
     out.host = TRY(probe_tunnel(out.peer, request_, scale_.pod_mtu));
-    if (!pod_ || !out.host.small.any()) return ok();
-    const NamespaceGuard inside = TRY(NamespaceGuard::enter(pod_.get()));
+    if (!pod_.can_send_to(out.peer) || !out.host.small.any()) return ok();
+    const NamespaceGuard inside = TRY(NamespaceGuard::enter(pod_.netns.get()));
     out.pod = TRY(probe_tunnel(out.peer, request_, scale_.pod_mtu));
     return ok();
   }
 
   const CheckRequest& request_;
   CheckScale scale_;
-  const Fd& pod_;
+  const ProbingPod& pod_;
 };
 
 std::vector<PeerCheck> check_all(const Checker& checker, const std::vector<Peer>& peers) {
@@ -102,16 +112,18 @@ std::vector<PeerCheck> check_all(const Checker& checker, const std::vector<Peer>
 }
 
 // The first pod whose namespace can be entered: its packets take the way of all the others.
-Fd open_a_pod(const StatusFacts& facts, CheckScale& scale) {
-  if (!facts.pods) return Fd();
+ProbingPod open_a_pod(const StatusFacts& facts, CheckScale& scale) {
+  if (!facts.pods) return {};
   for (const PodRow& row : *facts.pods) {
     if (!row.attachment || !pod_trouble(row).empty()) continue;
     auto netns = open_network_namespace(row.attachment->netns);
     if (!netns) continue;
     scale.pod_name = fmt::format("{} ({})", row.address.to_string(), pod_title(row));
-    return *std::move(netns);
+    ProbingPod pod{*std::move(netns), {}};
+    for (const Prefix& address : row.attachment->addresses) pod.families.push_back(address.family());
+    return pod;
   }
-  return Fd();
+  return {};
 }
 
 std::string title_of(const AgentStatus& agent, const std::string& version) {
@@ -153,7 +165,7 @@ Result<CheckReport> run_check(const CheckRequest& request, const std::string& ve
   report.scale = {agent.uplink, config->pod_mtu, ntohs(config->tunnel_port), ""};
   const std::vector<Peer> all = TRY(Result<std::vector<Peer>>(facts.peers));
   const std::vector<Peer> peers = TRY(choose_peers(all, request, report));
-  const Fd pod = open_a_pod(facts, report.scale);
+  const ProbingPod pod = open_a_pod(facts, report.scale);
   const uint64_t wrong_before = count_checksum_errors();
   report.peers = check_all(Checker(request, report.scale, pod), peers);
   for (const PeerCheck& check : report.peers) {
