@@ -32,6 +32,7 @@ def as_json(comparisons):
     return [{'stage': comparison.case.stage.name, 'case': comparison.case.title, 'unit': comparison.case.unit,
              'samples': {name: series.samples for name, series in comparison.series.items()},
              'median': {name: series.median for name, series in comparison.series.items()},
+             'reasons': comparison.reasons,
              'to_host': round(comparison.ratio('host'), 4), 'to_flannel': round(comparison.ratio('flannel'), 4),
              'targets': [{'path': name, 'at_least': target, 'ratio': round(ratio, 4), 'met': ratio >= target}
                          for name, target, ratio in comparison.targets()]}
@@ -57,6 +58,6 @@ def write_plots(comparisons, directory):
             host = comparison.series['host'].median
             rows.append((comparison.case.title, [comparison.series[name].median / host for name in ('flannel', 'merino')]))
         file = directory / f'paths-{index}.svg'
-        plot.bars(file, f'Speed relative to host to host: {stage.name}', ['flannel', 'merino'], rows, line_at=1.0)
+        plot.bars(file, stage.name, 'speed relative to host to host', ['flannel', 'merino'], rows, line_at=1.0)
         files.append((stage.name, file.name))
     return files

@@ -2,7 +2,7 @@
 import subprocess
 
 COLOURS = ('#b8b8b8', '#1f6f8b', '#d1495b')
-STYLE = 'set terminal svg size {width},{height} font "sans-serif,12" background "white"\nset output "{file}"\nset title "{title}"\n'
+STYLE = 'set terminal svg size {width},{height} noenhanced font "sans-serif,12" background "white"\nset rmargin 6\nset output "{file}"\nset title "{title}"\n'
 
 
 def _draw(script):
@@ -13,12 +13,12 @@ def _quoted(text):
     return '"' + text.replace('\\', '\\\\').replace('"', '\\"') + '"'
 
 
-def bars(file, title, names, rows, line_at=None):
+def bars(file, title, x_label, names, rows, line_at=None):
     """Horizontal bars: `rows` are (label, one value for each name)."""
     groups = len(rows)
     band = 0.8 / len(names)
-    script = STYLE.format(width=900, height=90 + 34 * groups, file=file, title=title)
-    script += f'set style fill solid noborder\nset yrange [{groups - 0.4}:-0.6]\nset xrange [0:*]\nset key below\nset grid xtics\n'
+    script = STYLE.format(width=900, height=120 + 34 * groups, file=file, title=title)
+    script += f'set style fill solid noborder\nset yrange [{groups - 0.4}:-0.6]\nset xrange [0:*]\nset key below\nset grid xtics\nset xlabel {_quoted(x_label)}\n'
     script += 'set ytics (' + ', '.join(f'{_quoted(label)} {i}' for i, (label, _) in enumerate(rows)) + ') nomirror\nset tics scale 0\n'
     if line_at is not None:
         script += f'set arrow from first {line_at}, graph 0 to first {line_at}, graph 1 nohead lc rgb "#404040" dt 2 front\n'

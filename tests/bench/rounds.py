@@ -27,6 +27,7 @@ class Comparison:
     def __init__(self, case, names):
         self.case = case
         self.series = {name: Series() for name in names}
+        self.reasons = {}  # what merino's programs counted meanwhile: which way the packets took
 
     def ratio(self, name):
         """merino's speed relative to another path: the median over the rounds, in each of which both were measured one after the other."""
@@ -42,8 +43,11 @@ class Comparison:
 def interleave(case, all_paths, rounds, milliseconds):
     """A B C, B C A, C A B, …: whatever the machine does meanwhile meets all of them."""
     comparison = Comparison(case, [path.name for path in all_paths])
+    merino = next(path for path in all_paths if path.name == 'merino')
+    before = merino.reasons()
     for index in range(rounds):
         turn = index % len(all_paths)
         for path in all_paths[turn:] + all_paths[:turn]:
             comparison.series[path.name].samples.append(case.sample(path, milliseconds))
+    comparison.reasons = {reason: count - before.get(reason, 0) for reason, count in merino.reasons().items() if count > before.get(reason, 0)}
     return comparison

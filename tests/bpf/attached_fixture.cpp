@@ -18,17 +18,9 @@ namespace {
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
-}  // namespace
-
-Fd attach_tcx(int program, const std::string& interface, Direction direction) {
-  const auto type = direction == Direction::ingress ? kTcxIngress : kTcxEgress;
-  Fd link(bpf_link_create(program, static_cast<int>(Topology::ifindex(interface)), type, nullptr));
-  if (!link) throw std::runtime_error(fmt::format("tcx link on {}: {} (Linux 6.6 or later)", interface, std::strerror(errno)));
-  return link;
-}
-
-void attach_clsact(int program, const std::string& interface, uint32_t priority) {
-  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(Topology::ifindex(interface)), .attach_point = BPF_TC_INGRESS);
+void attach_filter(int program, const std::string& interface, Direction direction, uint32_t priority) {
+  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(Topology::ifindex(interface)),
+              .attach_point = direction == Direction::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
   if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
     throw std::runtime_error(fmt::format("clsact on {}: {}", interface, std::strerror(-error)));
   LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program, .handle = 1, .priority = priority);
@@ -36,8 +28,24 @@ void attach_clsact(int program, const std::string& interface, uint32_t priority)
     throw std::runtime_error(fmt::format("filter on {}: {}", interface, std::strerror(-error)));
 }
 
+}  // namespace
+
+Fd attach_next(int program, const std::string& interface, Direction direction) {
+  const auto type = direction == Direction::ingress ? kTcxIngress : kTcxEgress;
+  Fd link(bpf_link_create(program, static_cast<int>(Topology::ifindex(interface)), type, nullptr));
+  if (link) return link;
+  if (errno != EINVAL) throw std::runtime_error(fmt::format("tcx link on {}: {}", interface, std::strerror(errno)));
+  static uint32_t priority = kFirstPriority;
+  attach_filter(program, interface, direction, priority++);
+  return {};
+}
+
+void attach_clsact(int program, const std::string& interface, uint32_t priority) {
+  attach_filter(program, interface, Direction::ingress, priority);
+}
+
 void AttachedTest::attach(Program program, const std::string& interface) {
-  links.push_back(attach_tcx(programs.fd(program), interface, program == Program::from_host ? Direction::egress : Direction::ingress));
+  links.push_back(attach_next(programs.fd(program), interface, program == Program::from_host ? Direction::egress : Direction::ingress));
 }
 
 void AttachedTest::attach_all() {

@@ -8,14 +8,15 @@ namespace merino::test {
 
 enum class Direction { ingress, egress };
 
-// A tcx link behind those that are there; detached with the descriptor.
-Fd attach_tcx(int program, const std::string& interface, Direction direction);
-// A direct-action filter at the clsact ingress; smaller priorities come first. Gone with the interface.
+// Behind what was attached by this before: a tcx link, detached with the descriptor, or, on kernels before 6.6, a filter below clsact and
+// no descriptor; the filter goes with the interface.
+Fd attach_next(int program, const std::string& interface, Direction direction);
+// A direct-action filter at the clsact ingress; smaller priorities come first, and those below kFirstPriority before attach_next()'s.
 void attach_clsact(int program, const std::string& interface, uint32_t priority);
+inline constexpr uint32_t kFirstPriority = 0x100;
 
 class AttachedTest : public BpfTest {
  protected:
-  // Attaches all programs by tcx links.
   void attach_all();
   void attach(Program program, const std::string& interface);
 

@@ -41,7 +41,7 @@ TEST_F(Attached, DeliversToALocalPodStraight) {
 
 // Whether a program at the egress of the pod's host side sees what the pod gets.
 TEST_F(Attached, PassesTheHostSideWhereThePodWantsThat) {
-  links.push_back(attach_tcx(programs.counting_program(), "vethb", Direction::egress));
+  links.push_back(attach_next(programs.counting_program(), "vethb", Direction::egress));
   const Frame frame = from_pod_a(udp(kPodA, kPodB));
   const Frame wanted = ethernet(kPodBMac, kHostBMac, with(udp(kPodA, kPodB), [](auto& ip) { ip.ttl(63); }));
   for (const auto& [delivery, seen] : {std::pair{MERINO_DELIVER_PEER, 0U}, {MERINO_DELIVER_REDIRECT, 1U}}) {

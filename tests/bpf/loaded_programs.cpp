@@ -42,10 +42,16 @@ std::string& libbpf_log() {
 
 int keep_log(libbpf_print_level level, const char* format, va_list args) {
   if (level == LIBBPF_DEBUG) return 0;
-  char line[4096];
-  const int len = std::vsnprintf(line, sizeof(line), format, args);
+  va_list again;
+  va_copy(again, args);
+  const int len = std::vsnprintf(nullptr, 0, format, again);
+  va_end(again);
+  std::string line(static_cast<size_t>(len) + 1, '\0');
+  std::vsnprintf(line.data(), line.size(), format, args);
+  line.pop_back();
   libbpf_log() += line;
-  if (libbpf_log().size() > 16384) libbpf_log().erase(0, libbpf_log().size() - 16384);
+  // The verifier gives its verdict at the end.
+  if (libbpf_log().size() > 4096) libbpf_log().erase(0, libbpf_log().size() - 4096);
   return len;
 }
 

@@ -33,13 +33,13 @@ class NextProgram : public AttachedTest {
 
 TEST_F(NextProgram, ByTcxAfterTcx) {
   attach(Program::from_pod, "vetha");
-  links.push_back(attach_tcx(programs.counting_program(), "vetha", Direction::ingress));
+  links.push_back(attach_next(programs.counting_program(), "vetha", Direction::ingress));
   expect_next_to_see_what_the_stack_gets();
 }
 
 TEST_F(NextProgram, ByClsactAfterTcx) {
   attach(Program::from_pod, "vetha");
-  attach_clsact(programs.counting_program(), "vetha", 1);
+  attach_clsact(programs.counting_program(), "vetha", 2 * kFirstPriority);
   expect_next_to_see_what_the_stack_gets();
 }
 
@@ -50,7 +50,7 @@ TEST_F(NextProgram, ByClsactAfterClsact) {
 }
 
 TEST_F(NextProgram, BeforeMerinoSeesEverything) {
-  links.push_back(attach_tcx(programs.counting_program(), "vetha", Direction::ingress));
+  links.push_back(attach_next(programs.counting_program(), "vetha", Direction::ingress));
   attach(Program::from_pod, "vetha");
   const Frame frame = from_pod_a(udp(kPodA, kPodB));
   EXPECT_EQ(send(pod_a, frame), (std::vector<Count>{{MERINO_LOCAL, 1, frame.size()}}));

@@ -29,7 +29,7 @@ class UdpBackend : public AttachedTest {
                                              {Program::from_tunnel, "merino0"},
                                              {Program::from_host, "merino0"}}) {
       links.push_back(
-          attach_tcx(udp_programs.fd(program), interface, program == Program::from_host ? Direction::egress : Direction::ingress));
+          attach_next(udp_programs.fd(program), interface, program == Program::from_host ? Direction::egress : Direction::ingress));
     }
   }
   std::vector<Count> wait_for_udp(const std::vector<merino_counter>& before, uint64_t packets) {

@@ -224,8 +224,8 @@ TEST_F(V6Tunnel, IsNotNeededOnTheSegment) {
   LoadedPrograms direct(config);
   direct.fill_direct();
   links.clear();
-  links.push_back(attach_tcx(direct.fd(Program::from_pod), "vetha", Direction::ingress));
-  links.push_back(attach_tcx(direct.fd(Program::from_wire), "uplink", Direction::ingress));
+  links.push_back(attach_next(direct.fd(Program::from_pod), "vetha", Direction::ingress));
+  links.push_back(attach_next(direct.fd(Program::from_wire), "uplink", Direction::ingress));
   const V6 out = tcp<V6>(kPodA6, kPodAtPeer2V6);
   auto before = direct.counters();
   pod_a.send(from_pod_a(out));

@@ -8,17 +8,17 @@ from machine import run
 
 
 class Api:
-    """Requests as the cluster's administrator."""
+    """Requests as the cluster's administrator, whose credentials are in `pki`."""
 
-    def __init__(self, pki, programs):
-        self.pki = pki
+    def __init__(self, pki, programs, server='127.0.0.1'):
+        self.server = server
         self.kubectl_argv = [programs / 'kubectl', f'--kubeconfig={pki / "admin.conf"}']
         self.tls = ssl.create_default_context(cafile=pki / 'ca.crt')
         self.tls.load_cert_chain(pki / 'admin.crt', pki / 'admin.key')
 
     def request(self, method, path, body=None, content='application/json'):
         """The answer's status and text."""
-        connection = http.client.HTTPSConnection('127.0.0.1', 6443, context=self.tls, timeout=20)
+        connection = http.client.HTTPSConnection(self.server, 6443, context=self.tls, timeout=20)
         try:
             headers = {'Content-Type': content} if body is not None else {}
             connection.request(method, path, None if body is None else json.dumps(body), headers)

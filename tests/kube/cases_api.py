@@ -64,7 +64,7 @@ def api_server_away(cluster):
     before = {node.name: peers(node) for node in cluster.up_nodes()}
     with flows(cluster) as traffic:
         process = cluster.process_of(cluster.merino.pod(cluster.nodes['node1']))
-        server.stop()
+        server.stop(signal.SIGKILL)  # at SIGTERM it waits for watches
         cluster.nodes['node1'].run(['kill', '-KILL', process])
         time.sleep(5)  # long enough for agents to try in vain
         for node in cluster.up_nodes():
@@ -94,7 +94,7 @@ def watch_expired(cluster):
             cluster.api.annotate('node2', {'merino.test/count': str(count)})
         cluster.compact_etcd()
         # Its cache of the history goes with it.
-        server.stop()
+        server.stop(signal.SIGKILL)
         server.start()
         wait_until('the API server is ready again', cluster.api.ready, 90)
         _, watched = cluster.api.request('GET', f'/api/v1/nodes?watch=true&resourceVersion={known}&timeoutSeconds=2')

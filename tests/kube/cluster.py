@@ -19,8 +19,8 @@ class Lab:
     bridge = 'wire'
     mtu = 1500
 
-    def __init__(self, name, state, cache):
-        self.name, self.state, self.programs = name, Path(state), Path(cache) / 'bin'
+    def __init__(self, name, state, images, cache):
+        self.name, self.state, self.images, self.programs = name, Path(state), Path(images), Path(cache) / 'bin'
         self.logs, self.pki = self.state / 'logs', self.state / 'pki'
         for directory in (self.logs, self.pki):
             directory.mkdir(parents=True, exist_ok=True)
@@ -51,10 +51,9 @@ class Cluster:
     def __init__(self, lab):
         self.lab = lab
         self.nodes = {f'node{number}': Node(lab, number) for number in range(1, self.most_nodes + 1)}
-        run([HERE / 'certificates', lab.pki, lab.address, *[f'{node.name}={node.address}' for node in self.nodes.values()]])
-        self.api = Api(lab.pki, lab.programs)
         self.merino = agent.Merino(self)
-        self.control = {name: Daemon(name, lab.logs, argv) for name, argv in self.control_plane()}
+        self.api = None
+        self.control = {}
 
     def control_plane(self):
         pki, programs = self.lab.pki, self.lab.programs
@@ -87,6 +86,9 @@ class Cluster:
         yield part('kube-scheduler')
 
     def start_control_plane(self):
+        run([HERE / 'certificates', self.lab.pki, self.lab.address, *[f'{node.name}={node.address}' for node in self.nodes.values()]])
+        self.api = Api(self.lab.pki, self.lab.programs)
+        self.control = {name: Daemon(name, self.lab.logs, argv) for name, argv in self.control_plane()}
         self.control['etcd'].start()
         self.control['kube-apiserver'].start()
         wait_until('the API server is ready', self.api.ready, 90)
@@ -113,7 +115,7 @@ class Cluster:
             node.run(['cp', pki / source, f'/etc/kubernetes/{target}'])
         node.write('/etc/kubernetes/kubelet.yaml', (HERE / 'kubelet.yml').read_text().replace('CGROUP', node.cgroup))
         self.start_containerd(node)
-        self.import_image(node, self.lab.state / 'merino.tar')
+        self.import_image(node, 'merino')
         node.start('kubelet', [
             self.lab.programs / 'kubelet', '--config=/etc/kubernetes/kubelet.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf',
             '--root-dir=/var/lib/kubelet', '--cert-dir=/var/lib/kubelet/pki', f'--hostname-override={node.name}',
@@ -125,7 +127,7 @@ class Cluster:
         node.write('/etc/containerd/config.toml', (HERE / 'containerd.toml').read_text())
         node.start('containerd', ['containerd', '--config', '/etc/containerd/config.toml', '--log-level', 'warn'])
         wait_until(f'containerd of {node.name} answers', lambda: node.run(['ctr', 'version']), 30)
-        self.import_image(node, self.lab.state / 'pod.tar', namespace)
+        self.import_image(node, 'pod', namespace)
 
     def start_proxy(self, node):
         wait_until(f'{node.name} is registered and has a podCIDR', lambda: self.pod_cidr(node.name), 60)
@@ -134,9 +136,8 @@ class Cluster:
             f'--cluster-cidr={self.pod_network}', '--proxy-mode=iptables', '--conntrack-max-per-core=0', '--conntrack-min=0',
             '--conntrack-tcp-timeout-established=0', '--conntrack-tcp-timeout-close-wait=0'])
 
-    @staticmethod
-    def import_image(node, file, namespace='k8s.io'):
-        node.run(['ctr', f'--namespace={namespace}', 'images', 'import', file])
+    def import_image(self, node, name, namespace='k8s.io'):
+        node.run(['ctr', f'--namespace={namespace}', 'images', 'import', self.lab.images / f'{name}.tar'])
 
     def up_nodes(self):
         return [node for node in self.nodes.values() if node.init]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the cases on one cluster. Called by tests/kube/run, in namespaces that are new."""
+"""Runs the cases of a suite on one cluster. Called by tests/kube/run and tests/kube/kubeadm, in namespaces that are new."""
 import argparse
 import importlib
 import re
@@ -8,35 +8,43 @@ import time
 
 from cluster import Cluster, Lab
 from harness import run_cases
+from kubeadm_cluster import KubeadmCluster
 
-# In the order in which they run: each leaves the cluster as it found it.
-for part in ('start', 'pods', 'restart', 'nodes', 'api', 'end', 'plain'):
-    importlib.import_module(f'cases_{part}')
+# What makes the cluster, and the cases in the order in which they run: each leaves the cluster as it found it.
+SUITES = {
+    'run': (Cluster, ('start', 'pods', 'restart', 'nodes', 'api', 'end', 'plain', 'etcd')),
+    'kubeadm': (KubeadmCluster, ('kubeadm', 'moving')),
+}
 
 
-def hold():
+def hold(suite):
     print('The cluster is up until Enter is pressed. From another terminal:')
-    print('  tests/kube/run --in node1 merinoctl status')
-    print('  tests/kube/run --in control kubectl get pods -A -o wide', flush=True)
+    print(f'  tests/kube/{suite} --in node1 merinoctl status')
+    print(f'  tests/kube/{suite} --in control kubectl get pods -A -o wide', flush=True)
     sys.stdin.readline()
 
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ('name', 'state', 'cache'):
+    for name in ('name', 'state', 'images', 'cache'):
         parser.add_argument(f'--{name}', required=True)
+    parser.add_argument('--suite', choices=SUITES, default='run')
     parser.add_argument('--only', type=re.compile)
     parser.add_argument('--keep', action='store_true')
     options = parser.parse_args()
 
     started = time.monotonic()
-    lab = Lab(options.name, options.state, options.cache)
+    lab = Lab(options.name, options.state, options.images, options.cache)
     lab.lay_wire()
-    cluster = Cluster(lab)
-    passed, failed = run_cases(cluster, options.only)
+    make_cluster, parts = SUITES[options.suite]
+    modules = [f'cases_{part}' for part in parts]
+    for module in modules:
+        importlib.import_module(module)
+    cluster = make_cluster(lab)
+    passed, failed = run_cases(cluster, options.only, modules)
     print(f'kube: took {time.monotonic() - started:.0f} s')
     if options.keep:
-        hold()
+        hold(options.suite)
     cluster.shut_down()
     for title in failed:
         print(f'FAILED: kube {title}')

@@ -22,16 +22,17 @@ void restart(Lab& lab, const std::vector<Node*>& nodes, const std::string& net_c
 }
 
 class FastPath : public testing::TestWithParam<PodNetwork> {};
-INSTANTIATE_TEST_SUITE_P(Network, FastPath, kAllNetworks, network_name);
+INSTANTIATE_TEST_SUITE_P(Network, FastPath, kEachBackend, network_name);
 
 // Switched under traffic, at one end and then at both; nothing is lost.
 TEST_P(FastPath, IsSwitchedUnderTraffic) {
   Lab lab;
-  Node& a = lab.add_node("a", {.net_conf = net_conf(GetParam())});
-  Node& b = lab.add_node("b", {.net_conf = net_conf(GetParam())});
+  const NodeOptions node{.net_conf = net_conf(GetParam()), .before_start = beside_stock(GetParam())};
+  Node& a = lab.add_node("a", node);
+  Node& b = lab.add_node("b", node);
   StockNode& stock = lab.add_stock_node("stock", {GetParam()});
   lab.wait_ready();
-  for (const Node* node : {&a, &b}) wait_for_direct_peers(*node, GetParam(), 2);
+  for (const Node* one : {&a, &b}) wait_for_direct_peers(*one, GetParam(), 2);
   const Pod& on_a = a.add_pod("a1");
   const Pod& beside = a.add_pod("a2");
   const Pod& on_b = b.add_pod("b1");
@@ -46,7 +47,7 @@ TEST_P(FastPath, IsSwitchedUnderTraffic) {
   const std::string off = net_conf(GetParam(), R"("FastPath": false)");
   restart(lab, {&a}, off);
   restart(lab, {&b}, off);
-  for (const Node* node : {&a, &b}) wait_for_direct_peers(*node, GetParam(), 2);
+  for (const Node* one : {&a, &b}) wait_for_direct_peers(*one, GetParam(), 2);
   const Counters before = a.counters();
   for (const Family family : each(GetParam().families)) {
     SCOPED_TRACE("through the stack");
@@ -60,7 +61,7 @@ TEST_P(FastPath, IsSwitchedUnderTraffic) {
   EXPECT_EQ(counted.fast_for_pods() + counted.dropped(), 0U) << counted.to_string();
   EXPECT_GT(counted[MERINO_FAST_PATH_OFF], 100U) << counted.to_string();
   restart(lab, {&a, &b}, net_conf(GetParam()));
-  for (const Node* node : {&a, &b}) wait_for_direct_peers(*node, GetParam(), 2);
+  for (const Node* one : {&a, &b}) wait_for_direct_peers(*one, GetParam(), 2);
   for (const auto& load : loads) load->expect_whole("fast path off and on");
   for (const Family family : each(GetParam().families)) {
     expect_fast(on_a, on_b, on_b.address(family), {&a, &b}, near_way(GetParam().backend));
@@ -92,11 +93,12 @@ std::string state(const Node& node) {
 }
 
 class Change : public testing::TestWithParam<Families> {};
-INSTANTIATE_TEST_SUITE_P(Network, Change, testing::Values(Families::ipv4),
+INSTANTIATE_TEST_SUITE_P(Network, Change, testing::Values(Families::ipv4, Families::dual),
                          [](const auto& value) { return value.param == Families::dual ? "Dual" : "IPv4"; });
 
 TEST_P(Change, OneBackendForAnother) {
   std::vector<Backend> backends = {Backend::direct_routing, Backend::host_gw, Backend::vxlan};
+  if (GetParam() == Families::ipv4) backends = {Backend::direct_routing, Backend::host_gw, Backend::udp, Backend::vxlan};
   Lab lab;
   const NodeOptions start{.net_conf = net_conf({Backend::vxlan, GetParam()})};
   const std::vector<Node*> nodes = {&lab.add_node("a", start), &lab.add_node("b", start)};

@@ -14,9 +14,17 @@
 
 namespace merino::lab {
 
-inline const auto kAllNetworks = testing::Values(PodNetwork{Backend::vxlan, Families::ipv4},
-                                                 PodNetwork{Backend::direct_routing, Families::ipv4},
-                                                 PodNetwork{Backend::host_gw, Families::ipv4});
+// flannel's table: udp is IPv4's only.
+inline const auto kAllNetworks =
+    testing::Values(PodNetwork{Backend::vxlan, Families::ipv4}, PodNetwork{Backend::vxlan, Families::ipv6},
+                    PodNetwork{Backend::vxlan, Families::dual}, PodNetwork{Backend::direct_routing, Families::ipv4},
+                    PodNetwork{Backend::direct_routing, Families::ipv6}, PodNetwork{Backend::direct_routing, Families::dual},
+                    PodNetwork{Backend::host_gw, Families::ipv4}, PodNetwork{Backend::host_gw, Families::ipv6},
+                    PodNetwork{Backend::host_gw, Families::dual}, PodNetwork{Backend::udp, Families::ipv4});
+
+// One of each backend, with all that it has.
+inline const auto kEachBackend = testing::Values(PodNetwork{Backend::vxlan, Families::dual}, PodNetwork{Backend::direct_routing, Families::dual},
+                                                 PodNetwork{Backend::host_gw, Families::dual}, PodNetwork{Backend::udp, Families::ipv4});
 
 inline std::string network_name(const testing::TestParamInfo<PodNetwork>& info) { return to_string(info.param); }
 
@@ -24,6 +32,10 @@ enum class Way { tunnel, direct };
 
 // Between two nodes of one segment.
 inline Way near_way(Backend backend) { return backend == Backend::vxlan || backend == Backend::udp ? Way::tunnel : Way::direct; }
+
+// What a merino node needs beside a stock node: flannel's udp proxy reads packets from a socket, where nobody finishes a checksum that
+// veth left to the receiver, as a network card would not.
+inline std::string beside_stock(const PodNetwork& network) { return network.backend == Backend::udp ? "ethtool -K eth0 tx off; " : ""; }
 
 // Subnets of peers that are reached without a tunnel, and whose neighbour's MAC is known.
 inline size_t known_direct_peers(const Node& node) {

@@ -62,7 +62,7 @@ TEST_F(Return, PodsOfBothKindsGoOnUnderFlannel) {
   const Pod& back = add_pod("back");
   fresh.must("ip neigh flush all");
   expect_full_matrix({&old, &fresh, &back, &on_peer, &on_stock});
-  expect_matrix(fresh, node_, "10.244.50.1", {1450, 100'000});
+  expect_matrix(fresh, node_, "10.244.150.1", {1450, 100'000});
 
   // Its DEL by flannel's plugin, from the file that merino left for it.
   const std::string address = fresh.address();
@@ -122,7 +122,7 @@ TEST_F(Return, PodsOfANodeWithoutABridge) {
   const Pod& back = add_pod("back");
   fresh.must("ip neigh flush all");
   expect_full_matrix({&fresh, &back, &on_peer});
-  expect_matrix(fresh, node_, "10.244.50.1", {1450, 100'000});
+  expect_matrix(fresh, node_, "10.244.150.1", {1450, 100'000});
 
   // And forth again: what merino attached before is taken up without a record.
   start_merinod();

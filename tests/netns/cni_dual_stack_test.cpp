@@ -208,7 +208,8 @@ TEST_F(CniDualStack, HostLocalSharesTheDirectory) {
   add("c1");
   const json ranges = json::parse(R"([[{"subnet":"10.244.98.0/24"}],[{"subnet":"fd10:244:0:62::/64"}]])");
   const json conf = {{"name", "cbr0"}, {"cniVersion", "1.0.0"}, {"ipam", {{"type", "host-local"}, {"ranges", ranges}}}};
-  const std::string host_local = " CNI_CONTAINERID=other CNI_NETNS=/run/netns/other CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni /usr/lib/cni/host-local";
+  const std::string host_local =
+      " CNI_CONTAINERID=other CNI_NETNS=/run/netns/other CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni /usr/lib/cni/host-local";
   const json theirs = json::parse(node_.must("exec env CNI_COMMAND=ADD" + host_local, conf.dump()));
   EXPECT_EQ(theirs["ips"][0]["address"], "10.244.98.3/24");
   EXPECT_EQ(theirs["ips"][1]["address"], "fd10:244:0:62::3/64");
@@ -243,7 +244,8 @@ TEST_F(CniDualStack, APodOfFlannelIsDeletedByItsDelegate) {
   const std::string delegate = test::golden("flannel_delegate_dual_stack.json");
   node_.write("/var/lib/cni/flannel/c1", delegate);
   const json result = json::parse(node_.must(
-      "exec env CNI_COMMAND=ADD CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni /usr/lib/cni/bridge", delegate));
+      "exec env CNI_COMMAND=ADD CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni /usr/lib/cni/bridge",
+      delegate));
   EXPECT_EQ(result["ips"].size(), 2U);
   EXPECT_EQ(add("c2", flannel_conf())["ips"][1]["address"], "fd10:244:0:62::3/64");
   EXPECT_TRUE(node_.call("DEL", flannel_conf(), how("c2")).ok());

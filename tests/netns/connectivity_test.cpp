@@ -21,17 +21,19 @@ const Underlay kNoSegmentation{1500, "tso off gso off gro on"};
 
 class Underlays : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Of, Underlays,
-                         testing::Values(Case{"JumboVxlan", {Backend::vxlan, Families::ipv4}, kJumbo},
+                         testing::Values(Case{"JumboVxlan", {Backend::vxlan, Families::dual}, kJumbo},
                                          Case{"SmallVxlan", {Backend::vxlan, Families::ipv4}, kSmall},
-                                         Case{"NoSegmentationVxlan", {Backend::vxlan, Families::ipv4}, kNoSegmentation},
+                                         Case{"NoSegmentationVxlan", {Backend::vxlan, Families::dual}, kNoSegmentation},
                                          Case{"JumboHostGw", {Backend::host_gw, Families::ipv4}, kJumbo},
-                                         Case{"NoSegmentationHostGw", {Backend::host_gw, Families::ipv4}, kNoSegmentation}),
+                                         Case{"NoSegmentationHostGw", {Backend::host_gw, Families::dual}, kNoSegmentation},
+                                         Case{"JumboUdp", {Backend::udp, Families::ipv4}, kJumbo},
+                                         Case{"NoSegmentationUdp", {Backend::udp, Families::ipv4}, kNoSegmentation}),
                          [](const auto& value) { return value.param.name; });
 
 TEST_P(Underlays, PodsReachEachOther) {
   const PodNetwork network = GetParam().network;
   Lab lab(GetParam().underlay);
-  const NodeOptions node{.net_conf = net_conf(network)};
+  const NodeOptions node{.net_conf = net_conf(network), .before_start = beside_stock(network)};
   Node& a = lab.add_node("a", node);
   Node& b = lab.add_node("b", node);
   StockNode& stock = lab.add_stock_node("stock", {network});
@@ -65,7 +67,7 @@ TEST(VniAndPort, AreThoseOfTheConfiguration) {
 
 TEST(SameNode, PodsReachEachOther) {
   Lab lab;
-  const PodNetwork network{Backend::vxlan, Families::ipv4};
+  const PodNetwork network{Backend::vxlan, Families::dual};
   Node& a = lab.add_node("a", {.net_conf = net_conf(network)});
   lab.wait_ready();
   const Pod& one = a.add_pod("a1");

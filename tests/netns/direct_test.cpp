@@ -165,6 +165,22 @@ TEST(Alloc, LeasesAndWritesTheFile) {
   EXPECT_FALSE(node.run("ip link show merino0").ok()) << "something else moves the packets";
 }
 
+TEST(Alloc, TakesBackWhatAnotherBackendMade) {
+  Lab lab;
+  Node& node = lab.add_node("node");
+  node.wait_ready();
+  EXPECT_TRUE(node.run("ip link show merino0").ok());
+  const std::string subnet = node.subnet();
+  node.agent().signal(SIGTERM);
+  node.agent().wait();
+  node.write("/etc/kube-flannel/net-conf.json", R"({"Network": "10.244.0.0/16", "Backend": {"Type": "alloc"}})");
+  node.start_agent();
+  node.wait_ready();
+  EXPECT_EQ(node.subnet(), subnet);
+  EXPECT_FALSE(node.run("ip link show merino0").ok());
+  EXPECT_FALSE(node.run("test -e " MERINO_PIN_ROOT).ok());
+}
+
 TEST(HostGwErrors, APublicAddressThatIsNotTheUplinks) {
   Lab lab;
   NodeOptions options = host_gw();

@@ -74,7 +74,7 @@ TEST_F(EtcdAway, AnEtcdThatLostItsDataGetsTheLeaseAgain) {
   const auto lease = source->acquire(kConf, request("1.2.3.4"));
   ASSERT_TRUE(lease) << lease.error().message();
   const Following following(source);
-  ASSERT_TRUE(following.becomes({lease->subnet.to_string() + " 1.2.3.4"}));
+  ASSERT_TRUE(following.becomes({to_string(lease->subnet) + " 1.2.3.4"}));
   etcd.reset();
   etcd = std::make_unique<EtcdMembers>(here_);  // an empty one, at the same address
   EXPECT_TRUE(following.becomes({}));
@@ -82,7 +82,7 @@ TEST_F(EtcdAway, AnEtcdThatLostItsDataGetsTheLeaseAgain) {
   ASSERT_TRUE(renewed) << renewed.error().message();
   EXPECT_EQ(renewed->subnet, lease->subnet);
   EXPECT_EQ(etcd->value(kSubnets + format_subnet_key(lease->subnet)), value_of("1.2.3.4"));
-  EXPECT_TRUE(following.becomes({lease->subnet.to_string() + " 1.2.3.4"}));
+  EXPECT_TRUE(following.becomes({to_string(lease->subnet) + " 1.2.3.4"}));
 }
 
 TEST_F(EtcdAway, TheStoreKeepsWhatItKnowsAndSaysSinceWhen) {

@@ -56,7 +56,7 @@ class Following {
   [[nodiscard]] std::vector<std::string> leases() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> out;
-    for (const Lease& lease : set_.leases) out.push_back(lease.subnet.to_string() + " " + lease.attributes.public_ip.to_string());
+    for (const Lease& lease : set_.leases) out.push_back(to_string(lease.subnet) + " " + to_string(lease.attributes.public_ip));
     return out;
   }
   [[nodiscard]] LeaseSet set() const {

@@ -62,7 +62,7 @@ TEST_F(EtcdSource, TheConfigurationIsWaitedForAndChecked) {
   etcd_.put(kPrefix + "/config", R"({"Network": "10.244.0.0/16", "SubnetLen": 26, "Backend": {"Type": "vxlan", "VNI": 7}})");
   const auto conf = source_->load_conf("/nowhere");
   ASSERT_TRUE(conf) << conf.error().message();
-  EXPECT_EQ(conf->subnet_len, 26);
+  EXPECT_EQ(conf->pools.v4->subnet_len, 26);
   EXPECT_EQ(conf->vxlan.vni, 7U);
 
   etcd_.put(kPrefix + "/config", "{\"Network\": ");
@@ -120,12 +120,12 @@ TEST_F(EtcdSource, TheSetSaysWhichLeasesEnd) {
 }
 
 TEST_F(EtcdSource, WhatIsNoLeaseIsRejectedAndStays) {
-  const std::vector<std::string> odd{"10.1.2.0-24", "10.244.1.0-24", "10.244.2.0-24&fd10:244:0:5::-64", "fd10::-64", "readme"};
+  const std::vector<std::string> odd{"10.1.2.0-24", "10.244.1.0-24", "10.244.2.0-24&fd10:244:0:5::-65536", "fd10::-64", "readme"};
   for (const std::string& name : odd)
     etcd_.put("'" + kSubnets + name + "'", name == "10.244.1.0-24" ? "{\"PublicIP\":" : value_of("1.2.3.4"));
   const NetConf three = net_conf("10.244.0.0/22");  // .1, .2 and .3
   const Lease lease = acquire(source_, request("1.2.3.4"), three);
-  EXPECT_EQ(lease.subnet, prefix("10.244.3.0/24")) << "neither a spoilt lease's subnet nor a dual-stack one's";
+  EXPECT_EQ(lease.subnet, prefix("10.244.3.0/24")) << "neither a spoilt lease's subnet nor one whose name begins with it";
   EXPECT_EQ(source_->acquire(three, request("1.2.3.5")).error().kind, ErrorKind::exhausted);
 
   const Following following(source_);
@@ -134,14 +134,14 @@ TEST_F(EtcdSource, WhatIsNoLeaseIsRejectedAndStays) {
   for (const RejectedLease& each : following.set().rejected) rejected.push_back(each.key + ": " + each.reason);
   EXPECT_THAT(rejected,
               ElementsAre(HasSubstr("10.1.2.0-24: outside of Network 10.244.0.0/22"), HasSubstr("10.244.1.0-24: lease: not valid JSON"),
-                          HasSubstr("dual-stack"), HasSubstr("fd10::-64: the key of an IPv6 lease"), HasSubstr("readme: ")));
+                          HasSubstr("65536\" is not a subnet key"), HasSubstr("fd10::-64: outside of Network"), HasSubstr("readme: ")));
   EXPECT_THAT(etcd_.keys(kSubnets), SizeIs(odd.size() + 1));
 }
 
 TEST_F(EtcdSource, ALeaseOfFlannelsIsTakenOver) {
   const std::string old_lease = put_with_lease(kKey, value_of("1.2.3.4"));
   LeaseRequest changed = request("1.2.3.4");
-  changed.attributes.vxlan->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
+  changed.attributes.vxlan.v4->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
   EXPECT_EQ(acquire(source_, changed).subnet, prefix("10.244.98.0/24"));
   EXPECT_EQ(etcd_.value(kKey), format_lease_attributes(changed.attributes));
   EXPECT_NE(etcd_.lease_of(kKey), old_lease);
@@ -177,8 +177,8 @@ TEST_F(EtcdSource, AnOwnLeaseThatDoesNotFitAnyMoreIsGivenBack) {
   etcd_.put(kSubnets + "10.244.200.0-24", value_of("1.1.1.1"));
   const NetConf longer = net_conf("10.244.0.0/16", R"(, "SubnetLen": 25)");
   const Source again(options_for(etcd_));
-  const Lease fresh = acquire(again, request("1.2.3.4", old.subnet.to_string()), longer);
-  EXPECT_EQ(fresh.subnet.length(), 25);
+  const Lease fresh = acquire(again, request("1.2.3.4", to_string(old.subnet)), longer);
+  EXPECT_EQ(fresh.subnet.v4->length(), 25);
   EXPECT_THAT(etcd_.keys(kSubnets),
               testing::UnorderedElementsAre(kSubnets + "10.244.200.0-24", kSubnets + format_subnet_key(fresh.subnet)));
   EXPECT_THAT(etcd_.leases(), SizeIs(1));
@@ -196,7 +196,7 @@ TEST_F(EtcdSource, AReservationStaysOne) {
 
   const Source again(options_for(etcd_));
   EXPECT_EQ(acquire(again, request("1.2.3.4")).expires, kNeverExpires);
-  lease.attributes.vxlan->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
+  lease.attributes.vxlan.v4->vtep_mac = MacAddress::parse("02:00:00:00:00:01").value();
   const auto renewed = source_->renew(lease);
   ASSERT_TRUE(renewed) << renewed.error().message();
   EXPECT_EQ(renewed->expires, kNeverExpires);

@@ -40,7 +40,9 @@ class MovingDualStack : public Moving {
 TEST_F(MovingDualStack, DevicesRulesAndPodsAreTakenOver) {
   Pod& old1 = add_pod("old1");
   Pod& old2 = add_pod("old2");
-  expect_reached(old1, stock_.add_pod("stock1"));
+  const Pod& on_peer = peer_.add_pod("peer1");
+  const Pod& on_stock = stock_.add_pod("stock1");
+  for (const Pod* remote : {&on_peer, &on_stock}) expect_reached(old1, *remote);
   const std::string lease_path = lab_.lease_dir() + "/subnets/'10.244.50.0-24&fd10:244:0:32::-64'";
   const std::string lease = node_.must("cat " + lease_path);
   const std::string env = node_.read("/run/flannel/subnet.env");
@@ -58,7 +60,7 @@ TEST_F(MovingDualStack, DevicesRulesAndPodsAreTakenOver) {
   install_merino_plugin();
   Pod& fresh = add_pod("fresh");
   EXPECT_TRUE(eventually([&] { return proxies().find(fresh.address(Family::v6)) != std::string::npos; })) << proxies();
-  expect_all_reached({&old1, &old2, &fresh});
+  expect_all_reached({&old1, &old2, &fresh, &on_peer, &on_stock});
   EXPECT_EQ(node_.counters().dropped(), 0U) << node_.counters().to_string();
 
   const TrafficServer outside(peer_, 7300);

@@ -28,7 +28,7 @@ class LiveTraffic {
 
 class Moving : public testing::Test {
  protected:
-  static constexpr int kNumber = 50;  // 10.244.50.0/24
+  static constexpr int kNumber = 150;  // 10.244.150.0/24: no other node takes one beyond the first 100
 
   explicit Moving(const FlannelOptions& options = {});
 

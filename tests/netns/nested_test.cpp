@@ -1,11 +1,6 @@
 // Networks inside pods: a tunnel of the pod's own, and a container engine that bridges and masquerades. Bulk TCP through them shows that
 // what was decapsulated as one large packet can be sent on as one.
-#include <fmt/core.h>
-#include <gtest/gtest.h>
-
-#include "lab/lab.h"
-#include "lab/matrix.h"
-#include "lab/traffic.h"
+#include "backends_fixture.h"
 
 namespace merino::lab {
 namespace {
@@ -41,15 +36,18 @@ class TunnelInPod : public testing::TestWithParam<TunnelCase> {};
 INSTANTIATE_TEST_SUITE_P(Port, TunnelInPod,
                          testing::Values(TunnelCase{"Standard", 4789, ""}, TunnelCase{"Same", 8472, ""},
                                          TunnelCase{"NoSegmentation", 4789, "tso off gso off gro on"},
-                                         TunnelCase{"HostGw", 4789, "", {Backend::host_gw, Families::ipv4}}),
+                                         TunnelCase{"OverIPv6", 4789, "", {Backend::vxlan, Families::dual}},
+                                         TunnelCase{"HostGwOverIPv6", 4789, "", {Backend::host_gw, Families::dual}},
+                                         TunnelCase{"Udp", 4789, "", {Backend::udp, Families::ipv4}}),
                          [](const auto& value) { return value.param.name; });
 
 TEST_P(TunnelInPod, ReachesMerinoAndStockNodes) {
   const PodNetwork network = GetParam().network;
   const Family family = each(network.families).back();
   Lab lab({1500, GetParam().offloads});
-  Node& a = lab.add_node("a", {.net_conf = net_conf(network)});
-  Node& b = lab.add_node("b", {.net_conf = net_conf(network)});
+  const NodeOptions node{.net_conf = net_conf(network), .before_start = beside_stock(network)};
+  Node& a = lab.add_node("a", node);
+  Node& b = lab.add_node("b", node);
   StockNode& stock = lab.add_stock_node("stock", {network});
   lab.wait_ready();
   const Pod& on_a = a.add_pod("a1");

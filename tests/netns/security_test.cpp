@@ -60,7 +60,9 @@ class Security : public testing::TestWithParam<PodNetwork> {
   Pod* victim_ = nullptr;
   Pod* neighbour_ = nullptr;
 };
-INSTANTIATE_TEST_SUITE_P(Network, Security, testing::Values(PodNetwork{Backend::vxlan, Families::ipv4}),
+INSTANTIATE_TEST_SUITE_P(Network, Security,
+                         testing::Values(PodNetwork{Backend::vxlan, Families::ipv4}, PodNetwork{Backend::vxlan, Families::ipv6},
+                                         PodNetwork{Backend::udp, Families::ipv4}),
                          [](const auto& value) { return to_string(value.param); });
 
 TEST_P(Security, SpoofedPodSource) {
@@ -121,7 +123,8 @@ TEST_P(Security, PeersMaySendWhatIsTheirs) {
 }
 
 class VxlanSecurity : public Security {};
-INSTANTIATE_TEST_SUITE_P(Network, VxlanSecurity, testing::Values(PodNetwork{Backend::vxlan, Families::ipv4}),
+INSTANTIATE_TEST_SUITE_P(Network, VxlanSecurity,
+                         testing::Values(PodNetwork{Backend::vxlan, Families::ipv4}, PodNetwork{Backend::vxlan, Families::ipv6}),
                          [](const auto& value) { return to_string(value.param); });
 
 TEST_P(VxlanSecurity, WrongVni) {

@@ -24,7 +24,7 @@ TEST_F(Takeover, IsHardlyNoticed) {
   const Pod& on_peer = peer_.add_pod("peer1");
   const Pod& on_stock = stock_.add_pod("stock1");
   expect_matrix(old1, on_peer, on_peer.address(), {1450, 100'000});
-  const std::string lease = node_.read(lab_.lease_dir() + "/subnets/10.244.50.0-24");
+  const std::string lease = node_.read(lab_.lease_dir() + "/subnets/10.244.150.0-24");
   const std::string env = node_.read("/run/flannel/subnet.env");
 
   LiveTraffic to_peer(old1, on_peer);
@@ -36,7 +36,7 @@ TEST_F(Takeover, IsHardlyNoticed) {
   from_stock.expect_alive("takeover", kMostLost);
 
   EXPECT_EQ(node_.vtep_mac(), flanneld_.vtep_mac());
-  EXPECT_EQ(node_.read(lab_.lease_dir() + "/subnets/10.244.50.0-24"), lease);
+  EXPECT_EQ(node_.read(lab_.lease_dir() + "/subnets/10.244.150.0-24"), lease);
   EXPECT_EQ(node_.read("/run/flannel/subnet.env"), env);
   EXPECT_FALSE(node_.run("ip link show flannel.1").ok());
   EXPECT_THAT(node_.must("ip route"), Not(HasSubstr("onlink"))) << "flannel's routes";
@@ -51,8 +51,8 @@ TEST_F(Takeover, IsHardlyNoticed) {
   EXPECT_NE(fresh1.address(), old1.address());
   EXPECT_NE(fresh1.address(), old2.address());
   expect_full_matrix({&old1, &old2, &fresh1, &fresh2, &on_peer, &on_stock});
-  expect_matrix(old1, node_, "10.244.50.1", {1450, 100'000});
-  expect_matrix(fresh1, node_, "10.244.50.1", {1450, 100'000});
+  expect_matrix(old1, node_, "10.244.150.1", {1450, 100'000});
+  expect_matrix(fresh1, node_, "10.244.150.1", {1450, 100'000});
   expect_matrix(peer_, old1, old1.address(), {1450, 100'000});
   EXPECT_EQ(node_.counters().dropped(), 0U) << node_.counters().to_string();
 }
@@ -89,9 +89,9 @@ TEST_F(Takeover, PodsOfTheBridgeAreServed) {
     EXPECT_EQ(counted.dropped() + counted[MERINO_NO_ROUTE], 0U) << counted.to_string();
   }
   // An address that is not the pod's own is dropped, as with merino's own pods.
-  old.must("ip addr add 10.244.50.200/32 dev eth0");
+  old.must("ip addr add 10.244.150.200/32 dev eth0");
   const Counters before = node_.counters();
-  EXPECT_EQ(ping(old, "-c 2 -i 0.01 -W 1 -I 10.244.50.200 " + on_peer.address()).received, 0U);
+  EXPECT_EQ(ping(old, "-c 2 -i 0.01 -W 1 -I 10.244.150.200 " + on_peer.address()).received, 0U);
   EXPECT_GT((node_.counters() - before)[MERINO_SPOOFED], 0U);
   EXPECT_TRUE(ping(old, "-c 2 -i 0.01 " + on_peer.address()).all());
 

@@ -43,6 +43,7 @@ TEST(Options, DefaultsAreFlanneldsOwn) {
   EXPECT_TRUE(options.masq_fully_random);
   EXPECT_TRUE(options.forward_rules);
   EXPECT_EQ(options.rules_resync, std::chrono::seconds(5));
+  EXPECT_EQ(options.full_check, std::chrono::seconds(10));
   EXPECT_EQ(options.renew_margin, std::chrono::minutes(60));
   EXPECT_EQ(options.healthz_ip, "0.0.0.0");
   EXPECT_EQ(options.healthz_port, 0);
@@ -82,6 +83,7 @@ TEST(Options, NumbersHaveRanges) {
   }
   EXPECT_THAT(refusal({"--healthz-port=65536"}), HasSubstr("0 to 65535"));
   EXPECT_THAT(refusal({"--iptables-resync=0"}), HasSubstr("1 to 86400"));
+  EXPECT_THAT(refusal({"--full-check=0"}), HasSubstr("1 to 86400"));
 }
 
 TEST(Options, AddressesAreChecked) {

@@ -92,6 +92,7 @@ TEST_P(SubnetEnvBad, IsAnInvalidErrorThatNamesFileKeyAndRemedy) {
 INSTANTIATE_TEST_SUITE_P(
     Missing, SubnetEnvBad,
     testing::Values(
+        BadFile{"\x1b[2J\n", R"(not KEY=VALUE: "\x1b[2J")"},
         BadFile{"", "is missing FLANNEL_NETWORK, FLANNEL_SUBNET, FLANNEL_MTU, FLANNEL_IPMASQ"},
         BadFile{"FLANNEL_SUBNET=10.244.98.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_NETWORK"},
         BadFile{"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n", "is missing FLANNEL_SUBNET"},

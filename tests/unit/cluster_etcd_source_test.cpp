@@ -251,7 +251,7 @@ TEST(EtcdSource, AnEtcdLeaseThatWasRevokedMeanwhileIsReplaced) {
 
 // --- watching
 
-TEST(EtcdSource, ChangesAsTheyCome) {
+TEST(EtcdSource, ChangesOfEveryKind) {
   FakeEtcd etcd;
   etcd.answer("/v3/kv/range", etcd_range({etcd_lease("10.244.1.0-24", "1.1.1.1")}));
   etcd.answer_watch(
@@ -260,8 +260,22 @@ TEST(EtcdSource, ChangesAsTheyCome) {
           event(etcd_kv("10.244.3.0-24", "garbage", 103)),
       true);
   EXPECT_THAT(follow(Source({etcd.url()})),
-              ElementsAre("10.244.1.0/24 1.1.1.1; ", "10.244.1.0/24 1.1.1.1; 10.244.2.0/24 1.1.1.2; ", "10.244.2.0/24 1.1.1.2; ",
-                          "10.244.2.0/24 1.1.1.2; not 10.244.3.0-24; ", HasSubstr("stream has ended")));
+              ElementsAre("10.244.1.0/24 1.1.1.1; ", "10.244.2.0/24 1.1.1.2; not 10.244.3.0-24; ", HasSubstr("stream has ended")));
+}
+
+// However many changes arrive at a time, the set is made once.
+TEST(EtcdSource, ChangesThatComeTogetherMakeOneSet) {
+  FakeEtcd etcd;
+  std::string lines = kWatchCreated;
+  for (int i = 1; i <= 100; ++i) lines += event(etcd_lease("10.244." + std::to_string(i) + ".0-24", "1.1.1." + std::to_string(i), 100 + i));
+  etcd.answer_watch(lines + R"({"result":{)" + kEtcdHeader + "}}\n", true);
+  const Source source({etcd.url()});
+  std::vector<size_t> sizes;
+  (void)source->follow([&](const LeaseSet& set) { sizes.push_back(set.leases.size()); });
+  ASSERT_GE(sizes.size(), 2U);
+  EXPECT_EQ(sizes.front(), 0U);
+  EXPECT_EQ(sizes.back(), 100U);
+  EXPECT_LT(sizes.size(), 10U) << "the lines may reach the reader in several pieces, but not one by one";
 }
 
 TEST(EtcdSource, AWatchThatCannotBeMadeTellsNothing) {

@@ -54,6 +54,16 @@ TEST(Pods, WhatIsOnlyOnOneSideIsShownAndNamed) {
   EXPECT_EQ(pod_trouble(rows[1]), "in the map, but no record of it");
 }
 
+TEST(Pods, APodOfAnotherPluginNeedsNoRecord) {
+  PodEntry adopted = entry("10.244.1.4");
+  adopted.gateway = IpAddress{};
+  auto rows = join_pods({adopted}, {});
+  EXPECT_EQ(pod_trouble(rows.at(0)), "its interface is gone");
+  rows.at(0).host_ifname = "veth2";
+  EXPECT_EQ(pod_trouble(rows.at(0)), "");
+  EXPECT_NE(pods_text(rows, Width::narrow, Colours::off).find("ok, of another plugin"), std::string::npos);
+}
+
 TEST(Pods, EachTroubleHasItsName) {
   PodRow gone = sound_row();
   gone.host_ifname.clear();

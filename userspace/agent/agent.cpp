@@ -16,10 +16,12 @@
 #include "agent/lease_report.h"
 #include "agent/metrics.h"
 #include "agent/notices.h"
+#include "agent/privileges.h"
 #include "agent/service.h"
 #include "agent/start.h"
 #include "agent/steps.h"
 #include "agent/version.h"
+#include "agent/watches.h"
 #include "base/file.h"
 
 namespace merino {
@@ -29,7 +31,8 @@ namespace {
 using Clock = Reconciler::Clock;
 using std::chrono::milliseconds;
 
-constexpr std::chrono::seconds kFullCheck{10};
+// kube-proxy may change its rules all the time; ours are looked at this long after.
+constexpr milliseconds kRulesPause{1000};
 // Events come in bursts: one pass for all of them. Only a lease is looked at without waiting for more: its node's pods are not reached
 // until then, and nobody is working on it at the same moment, as the CNI plugin is on a pod. A busy host's bursts never end; passes then
 // take at most a tenth of the time, by the shorter one of the last two, so that a single long pass (programs loaded) does not make the next
@@ -86,6 +89,7 @@ class Agent {
   Site site_;
   NetlinkEvents& events_;
   std::optional<NetlinkEvents> neighbour_events_;  // where peers without a tunnel are possible
+  std::optional<HostWatches> watches_;
   const Fd& signals_;
   Boards& boards_;
   Fd epoll_;
@@ -127,6 +131,8 @@ Status Agent::open() {
     neighbour_events_ = TRY(NetlinkEvents::open(NetlinkTopic::neighbours));
     TRY(watch(neighbour_events_->fd()));
   }
+  watches_ = TRY(HostWatches::open(node_.options.subnet_file));
+  TRY(watch(watches_->fd()));
   add_steps(reconciler_, site_);
   return ok();
 }
@@ -154,6 +160,9 @@ Status Agent::take_events() {
     request(cause::kLeases, now);
     if (!leases_changed_) leases_changed_ = now;
   }
+  const unsigned causes = TRY(watches_->drain());
+  if ((causes & cause::kRules) != 0) rules_due_ = std::min(rules_due_, now + kRulesPause);
+  if ((causes & ~cause::kRules) != 0) request(causes & ~cause::kRules, now);
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
     if (info.ssi_signo == SIGHUP) continue;
@@ -183,7 +192,7 @@ void Agent::take_time(Clock::time_point now) {
   }
   if (now >= full_due_) {
     request(cause::kFull, now);
-    full_due_ = now + kFullCheck;
+    full_due_ = now + node_.options.full_check;
   }
 }
 
@@ -192,6 +201,7 @@ void Agent::pass(Clock::time_point now) {
   reconciler_.run(causes, now);
   // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
   if ((causes & cause::kFull) != 0) ::malloc_trim(0);
+  watches_->renew();
   last_pass_end_ = Clock::now();
   pass_times_.add(last_pass_end_ - now);
   if (leases_changed_) lease_change_times_.add(last_pass_end_ - *std::exchange(leases_changed_, std::nullopt));
@@ -304,6 +314,7 @@ Status run_agent(const AgentOptions& options) {
     return with_remedy(fail(ErrorKind::invalid, "merinod runs as user {}, and it must be root", ::geteuid()),
                        "start it with sudo, or as a privileged container: it loads BPF programs and configures the network");
   }
+  TRY(drop_privileges());
   spdlog::info("merinod {} starts", kVersion);
   // A heap for each thread would keep what it once needed; nothing here is fast enough to mind sharing.
   ::mallopt(M_ARENA_MAX, 1);

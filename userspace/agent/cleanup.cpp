@@ -14,11 +14,10 @@
 #include "agent/node.h"
 #include "agent/start.h"
 #include "agent/takeover.h"
+#include "agent/withdraw.h"
 #include "base/agent_status.h"
 #include "base/process.h"
 #include "base/subnet_env.h"
-#include "datapath/attach.h"
-#include "datapath/programs.h"
 #include "netlink/netlink.h"
 
 namespace merino {
@@ -54,11 +53,9 @@ class Cleanup {
 
   Status run() {
     note(keep_pods_reachable());
-    note(detach_programs());
-    note(remove_device());
+    note(withdraw());
     note(remove_rules());
     note(forget_flows());
-    note(remove_pins());
     note(remove_state());
     return first_;
   }
@@ -131,17 +128,8 @@ class Cleanup {
     return ok();
   }
 
-  Status detach_programs() {
-    std::vector<unsigned> indexes;
-    for (const Link& link : TRY(netlink_.links())) indexes.push_back(link.index);
-    return detach_all(indexes);
-  }
-
-  Status remove_device() {
-    const auto device = TRY(netlink_.link_by_name(kDeviceName));
-    if (!device || device->kind != "vxlan") return ok();
-    TRY(netlink_.delete_link(device->index));
-    spdlog::info("device {} removed", kDeviceName);
+  Status withdraw() {
+    TRY(withdraw_datapath(netlink_));
     return ok();
   }
 

@@ -181,6 +181,8 @@ std::vector<Flag> make_flags() {
        bool_into(&AgentOptions::forward_rules, true)},
       {"iptables-resync", value, "5", "seconds between two checks of masquerade and forward rules",
        number_into(&AgentOptions::rules_resync, 1, 86400)},
+      {"full-check", value, "10", "seconds between two comparisons of everything, whatever events tell",
+       number_into(&AgentOptions::full_check, 1, 86400)},
       {"subnet-lease-renew-margin", value, "60", "minutes before its end at which the lease is renewed (1 to 1439)",
        number_into(&AgentOptions::renew_margin, 1, 1439)},
       {"healthz-ip", value, defaults.healthz_ip, "address of /healthz and /readyz", text_into(&AgentOptions::healthz_ip)},

@@ -40,6 +40,7 @@ struct AgentOptions {
   bool masq_fully_random = true;
   bool forward_rules = true;
   std::chrono::seconds rules_resync{5};
+  std::chrono::seconds full_check{10};
 
   std::chrono::minutes renew_margin{60};
 

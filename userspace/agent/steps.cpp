@@ -1,5 +1,7 @@
 #include "agent/steps.h"
 
+#include "agent/withdraw.h"
+
 namespace merino {
 
 void add_steps(Reconciler& reconciler, Site& site) {
@@ -14,10 +16,11 @@ void add_steps(Reconciler& reconciler, Site& site) {
                   .run = [&site] { return keep_lease(site); },
                   .longest_backoff = std::chrono::minutes(1)});
   if (site.node.conf.backend == BackendType::alloc) {
-    // A lease, its masquerade and its file: something else moves the packets.
+    // A lease, its masquerade and its file: something else moves the packets, and what another backend left is in its way.
+    add("withdrawal", cause::kNetwork, {"lease"}, [](Site& with) { return withdraw_datapath(with.netlink); });
     add("rules", cause::kRules, {"lease"}, keep_rules);
     add("forward", cause::kRules, {}, keep_forward);
-    add("subnet-file", 0, {"uplink", "lease", "rules", "forward"}, keep_subnet_env);
+    add("subnet-file", 0, {"uplink", "lease", "withdrawal", "rules", "forward"}, keep_subnet_env);
     add("announcement", cause::kLeases, {"subnet-file"}, announce);
     return;
   }

@@ -10,6 +10,7 @@
 #include "agent/steps.h"
 #include "base/process.h"
 #include "datapath/attach.h"
+#include "datapath/kernel.h"
 #include "datapath/pod_table.h"
 #include "datapath/programs.h"
 

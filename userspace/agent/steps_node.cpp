@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "agent/notices.h"
 #include "agent/steps.h"
@@ -88,8 +89,7 @@ Result<bool> follow_uplink(Site& site) {
 
 Result<bool> keep_lease(Site& site) {
   Node& node = site.node;
-  const LeaseSet before = node.leases;
-  node.leases = TRY(site.store.list());
+  const LeaseSet before = std::exchange(node.leases, TRY(site.store.list()));
   const std::string reason = renewal_reason(node);
   if (!reason.empty()) {
     Lease wanted = node.lease;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {
@@ -49,7 +50,7 @@ Result<Values> read_values(std::string_view text, const std::string& path) {
     if (line.empty() || line.front() == '#') continue;
     const size_t equals = line.find('=');
     if (equals == std::string_view::npos) {
-      return with_remedy(fail(ErrorKind::invalid, "{} has a line that is not KEY=VALUE: \"{}\"", path, line), kRewriteRemedy);
+      return with_remedy(fail(ErrorKind::invalid, "{} has a line that is not KEY=VALUE: \"{}\"", path, printable(line)), kRewriteRemedy);
     }
     values[trim(line.substr(0, equals))] = unquote(trim(line.substr(equals + 1)));
   }
@@ -118,7 +119,8 @@ class Reader {
 
  private:
   [[nodiscard]] tl::unexpected<Error> wrong(std::string_view key, std::string_view expected) const {
-    return with_remedy(fail(ErrorKind::invalid, "{}: {} is \"{}\", not {}", path_, key, values_.at(key), expected), kRewriteRemedy);
+    return with_remedy(fail(ErrorKind::invalid, "{}: {} is \"{}\", not {}", path_, key, printable(values_.at(key)), expected),
+                       kRewriteRemedy);
   }
 
   const Values& values_;

@@ -110,14 +110,15 @@ Status check_files(const EtcdOptions& options) {
 // Cuts a stream into lines.
 class Lines {
  public:
-  explicit Lines(const EtcdReader& read) : read_(read) {}
+  explicit Lines(const EtcdLineReader& read) : read_(read) {}
 
   Status take(std::string_view bytes) {
     for (size_t end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
       line_ += bytes.substr(0, end);
       bytes.remove_prefix(end + 1);
       const std::string line = std::exchange(line_, {});
-      if (!line.empty()) TRY(read_(line));
+      const bool more = bytes.find('\n') != std::string_view::npos;
+      if (!line.empty()) TRY(read_(line, more ? Backlog::more : Backlog::none));
     }
     if (line_.size() + bytes.size() > kLargestBody) return fail(ErrorKind::decode, "a line has more than {} bytes", kLargestBody);
     line_ += bytes;
@@ -125,7 +126,7 @@ class Lines {
   }
 
  private:
-  const EtcdReader& read_;
+  const EtcdLineReader& read_;
   std::string line_;
 };
 
@@ -218,7 +219,7 @@ Status EtcdGateway::call(const EtcdCall& call, const EtcdReader& read) {
                      "start etcd, or correct --etcd-endpoints: etcdctl endpoint health");
 }
 
-Status EtcdGateway::stream(const EtcdCall& call, const EtcdReader& read) {
+Status EtcdGateway::stream(const EtcdCall& call, const EtcdLineReader& read) {
   Lines lines(read);
   Status taken = ok();
   const std::string member = endpoint();

@@ -22,8 +22,14 @@ struct EtcdCall {
   std::chrono::milliseconds timeout{5000};  // per member; of a stream: how long it may be silent
 };
 
-// Reads a whole answer, or one line of a stream.
+// Reads a whole answer.
 using EtcdReader = std::function<Status(const std::string&)>;
+
+// Whether more of a stream has arrived already.
+enum class Backlog { none, more };
+
+// Reads one line of a stream.
+using EtcdLineReader = std::function<Status(const std::string&, Backlog)>;
 
 // One thread at a time.
 class EtcdGateway {
@@ -38,7 +44,7 @@ class EtcdGateway {
 
   // Streams from the member that answered last. An error of `read` ends the stream and is returned; else the end of the stream is
   // `unavailable`, and the next member's turn.
-  Status stream(const EtcdCall& call, const EtcdReader& read);
+  Status stream(const EtcdCall& call, const EtcdLineReader& read);
 
   void next_member() { current_ = (current_ + 1) % endpoints_.size(); }
 

@@ -1,8 +1,10 @@
 #include "cluster/etcd_source.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -19,6 +21,7 @@ namespace {
 constexpr int kLostRaces = 100;  // in a row; each is another node's success
 constexpr std::chrono::minutes kClockStep{1};
 constexpr std::chrono::seconds kFresh{10};
+constexpr int kRestFactor = 3;
 
 // path.Join() of flannel: without a slash at the end or a double one.
 std::string clean_prefix(const std::string& prefix) {
@@ -32,8 +35,9 @@ std::string clean_prefix(const std::string& prefix) {
 
 class EtcdSource final : public LeaseSource {
  public:
-  EtcdSource(const std::string& prefix, EtcdApi follower, EtcdApi writer)
-      : config_key_(prefix + "/config"),
+  EtcdSource(const std::string& prefix, EtcdApi follower, EtcdApi writer, const StopSignal& stop)
+      : stop_(stop),
+        config_key_(prefix + "/config"),
         keys_{prefix + "/subnets/", end_of_prefix(prefix + "/subnets/")},
         follower_(std::move(follower)),
         writer_(std::move(writer)),
@@ -50,6 +54,9 @@ class EtcdSource final : public LeaseSource {
   Status follow(const std::function<void(LeaseSet)>& changed) override;
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  void rest(Clock::duration time) const;
   LeaseSet make_set(EtcdLeases& leases);
   Result<EtcdLeases> read_leases();
   Result<std::optional<Lease>> write(EtcdLeases& leases, const Subnets& subnets, const LeaseAttributes& attributes);
@@ -61,6 +68,7 @@ class EtcdSource final : public LeaseSource {
   void remember(const EtcdLease& lease);
   EtcdLease own_lease();
 
+  const StopSignal& stop_;
   const std::string config_key_;
   const EtcdKeys keys_;
   EtcdApi follower_;  // of the thread that follows
@@ -240,19 +248,31 @@ Status EtcdSource::follow(const std::function<void(LeaseSet)>& changed) {
   const EtcdRange range = TRY(follower_.range(keys_));
   followed_.reset(range.kvs);
   SystemTime told_expiry{};
-  return follower_.watch(keys_, range.revision + 1, [&](const EtcdWatchAnswer& answer) -> Status {
+  bool differs = false;
+  return follower_.watch(keys_, range.revision + 1, [&](const EtcdWatchAnswer& answer, Backlog backlog) -> Status {
     // The set is worth nothing until its changes are seen, too.
-    bool differs = answer.created;
+    differs = answer.created || differs;
     for (const EtcdEvent& event : answer.events) differs = TRY(followed_.apply(event)) || differs;
     // When the wall clock is set, the own lease ends at another of its times.
     const EtcdLease own = own_lease();
     const SystemTime expiry = expiry_of(own);
     const bool clock_was_set = own.id != 0 && std::chrono::abs(expiry - told_expiry) > kClockStep;
     if (!differs && !clock_was_set) return ok();
+    // What comes next is in the next set.
+    if (backlog == Backlog::more && !answer.created) return ok();
+    differs = false;
     told_expiry = expiry;
+    const auto began = Clock::now();
     changed(make_set(followed_));
+    rest((Clock::now() - began) * kRestFactor);
     return ok();
   });
+}
+
+// With many leases that change all the time, sets must not take all of it: what comes meanwhile waits, and is one set then.
+void EtcdSource::rest(Clock::duration time) const {
+  pollfd stop_fd{.fd = stop_.fd(), .events = POLLIN, .revents = 0};
+  (void)::poll(&stop_fd, 1, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()));
 }
 
 }  // namespace
@@ -260,7 +280,7 @@ Status EtcdSource::follow(const std::function<void(LeaseSet)>& changed) {
 Result<std::unique_ptr<LeaseSource>> open_etcd_source(const EtcdOptions& options, const StopSignal& stop) {
   auto follower = TRY(EtcdGateway::open(options, stop));
   auto writer = TRY(EtcdGateway::open(options, stop));
-  return std::make_unique<EtcdSource>(clean_prefix(options.prefix), EtcdApi(std::move(follower)), EtcdApi(std::move(writer)));
+  return std::make_unique<EtcdSource>(clean_prefix(options.prefix), EtcdApi(std::move(follower)), EtcdApi(std::move(writer)), stop);
 }
 
 }  // namespace merino

@@ -116,6 +116,8 @@ Status read_backend(const JsonObject& object, NetConf& conf) {
   if (conf.backend == BackendType::udp) {
     TRY(check_udp(**backend, conf));
     conf.udp = TRY(read_udp(**backend));
+    // merino0 has a socket of its own.
+    if (conf.udp.port == conf.vxlan.port) conf.vxlan.port++;
   }
   conf.fast_path = TRY((*backend)->boolean("FastPath")).value_or(conf.fast_path);
   return ok();

@@ -57,7 +57,10 @@ std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::v
   return out;
 }
 
+bool is_adopted(const PodRow& row) { return row.entry && !row.attachment && row.entry->gateway.is_none(); }
+
 std::string pod_trouble(const PodRow& row) {
+  if (is_adopted(row)) return row.host_ifname.empty() ? "its interface is gone" : "";
   if (!row.attachment) return "in the map, but no record of it";
   if (!row.attachment->complete) return "being added, or its ADD was cut short";
   if (!row.entry) return "no entry in the map";
@@ -80,6 +83,7 @@ std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colo
   if (wide) table.columns.insert(table.columns.end() - 1, {{"POD MAC"}, {"NETWORK"}, {"CONTAINER"}, {"IN POD"}});
   for (const PodRow& row : rows) {
     const std::string trouble = pod_trouble(row);
+    const std::string fine = is_adopted(row) ? "ok, of another plugin" : "ok";
     std::vector<Cell> cells = {{row.address.to_string()},
                                {pod_title(row)},
                                {row.host_ifname.empty() ? "-" : row.host_ifname},
@@ -90,7 +94,7 @@ std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colo
       cells.push_back({row.attachment ? row.attachment->container_id : "-"});
       cells.push_back({row.attachment ? row.attachment->ifname : "-"});
     }
-    cells.push_back({trouble.empty() ? "ok" : trouble, trouble.empty() ? Tone::good : Tone::bad});
+    cells.push_back({trouble.empty() ? fine : trouble, trouble.empty() ? Tone::good : Tone::bad});
     table.rows.push_back(std::move(cells));
   }
   return format_table(table, colours);

@@ -24,6 +24,9 @@ struct PodRow {
 // Every address that is in the map or in a record, by address.
 std::vector<PodRow> join_pods(const std::vector<PodEntry>& entries, const std::vector<Attachment>& attachments);
 
+// A pod that another plugin attached and that merinod serves: it has no record, and no gateway, whose ARP questions the host answers.
+bool is_adopted(const PodRow& row);
+
 // What is wrong with a pod; empty if nothing is.
 std::string pod_trouble(const PodRow& row);
 

@@ -1,7 +1,6 @@
 #include "datapath/programs.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
@@ -21,6 +20,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "datapath/kernel.h"
 #include "datapath/map.h"
 #include "datapath/pins.h"
 #include "merino.skel.h"
@@ -41,11 +41,6 @@ struct SkeletonCloser {
   void operator()(merino_bpf* skeleton) const { merino_bpf__destroy(skeleton); }
 };
 using Skeleton = std::unique_ptr<merino_bpf, SkeletonCloser>;
-
-struct BtfCloser {
-  void operator()(btf* object) const { btf__free(object); }
-};
-using Btf = std::unique_ptr<btf, BtfCloser>;
 
 // libbpf explains itself on a log callback only: what it says during a load becomes part of the error.
 class LibbpfLog {
@@ -72,9 +67,16 @@ class LibbpfLog {
   }
   __attribute__((format(printf, 2, 0))) static int collect(libbpf_print_level level, const char* format, va_list args) {
     if (level != LIBBPF_WARN) return 0;
-    std::array<char, 4096> line{};
-    const int length = vsnprintf(line.data(), line.size(), format, args);
-    text() += line.data();
+    // The verifier's log is one message, of up to 16 MiB.
+    va_list again;
+    va_copy(again, args);
+    const int length = vsnprintf(nullptr, 0, format, again);
+    va_end(again);
+    if (length <= 0) return length;
+    std::string line(static_cast<size_t>(length) + 1, '\0');
+    vsnprintf(line.data(), line.size(), format, args);
+    line.pop_back();
+    text() += line;
     return length;
   }
   libbpf_print_fn_t previous_;
@@ -185,8 +187,6 @@ Result<Skeleton> open_skeleton() {
   return skeleton;
 }
 
-bool has_function(const btf* types, const char* name) { return types != nullptr && btf__find_by_name_kind(types, name, BTF_KIND_FUNC) > 0; }
-
 }  // namespace
 
 const char* program_name(Program program) {
@@ -260,21 +260,10 @@ uint64_t program_id() {
   return id;
 }
 
-Result<bool> kernel_has_conntrack_lookup() {
-  const Btf vmlinux(btf__load_vmlinux_btf());
-  if (!vmlinux) {
-    return with_remedy(fail_errno(errno, "read the kernel's type information, /sys/kernel/btf/vmlinux"),
-                       "merino needs a kernel built with CONFIG_DEBUG_INFO_BTF");
-  }
-  constexpr const char* kLookup = "bpf_skb_ct_lookup";
-  if (has_function(vmlinux.get(), kLookup)) return true;
-  const Btf module(btf__load_module_btf("nf_conntrack", vmlinux.get()));
-  return has_function(module.get(), kLookup);
-}
-
 Status load_programs(merino_config config) {
   TRY(ensure_bpffs());
   TRY(check_abi());
+  TRY(check_kernel());
   const LibbpfLog log;
   const Skeleton skeleton = TRY(open_skeleton());
   config.program_id = program_id();

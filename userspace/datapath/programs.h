@@ -25,9 +25,6 @@ Result<std::optional<merino_config>> loaded_config();
 // program_id of this build: a hash of the BPF object that is built in.
 uint64_t program_id();
 
-// Can this kernel answer the conntrack question (kfunc bpf_skb_ct_lookup)? False also while nf_conntrack is not loaded.
-Result<bool> kernel_has_conntrack_lookup();
-
 // Loads the programs with `config` (program_id is filled in), reusing or making the pinned maps, and replaces the program pins. Does
 // not touch links: call the attach functions afterwards. A pinned map of a newer ABI is `unsupported`.
 Status load_programs(merino_config config);

@@ -8,10 +8,10 @@
 
 namespace merino {
 
-// Neighbours are apart: they change all the time.
-enum class NetlinkTopic { network, neighbours };
+// Neighbours are apart: they change all the time. lost_neighbours: entries that are gone. packet_filter: nftables' rules.
+enum class NetlinkTopic { network, neighbours, lost_neighbours, packet_filter };
 
-// Changes of links, addresses and routes, or of neighbours, of the current namespace, without saying which: the receiver compares state
+// Changes of links, addresses and routes, or of another topic, of the current namespace, without saying which: the receiver compares state
 // anyway.
 class NetlinkEvents {
  public:
@@ -21,8 +21,9 @@ class NetlinkEvents {
   Result<bool> drain();
 
  private:
-  explicit NetlinkEvents(Fd fd) : fd_(std::move(fd)) {}
+  NetlinkEvents(Fd fd, NetlinkTopic topic) : fd_(std::move(fd)), topic_(topic) {}
   Fd fd_;
+  NetlinkTopic topic_;
 };
 
 }  // namespace merino

@@ -1,5 +1,5 @@
-// Kubernetes in one program, which is what its name says: kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy or
-// kubectl. Built by tests/kube/build: one program is compiled and linked in a fraction of the time that six take.
+// Kubernetes in one program, which is what its name says: kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy,
+// kubectl or kubeadm. Built by tests/kube/build: one program is compiled and linked in a fraction of the time that seven take.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/logs"
 	kubectl "k8s.io/kubectl/pkg/cmd"
+	kubeadm "k8s.io/kubernetes/cmd/kubeadm/app/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -31,6 +32,7 @@ var programs = map[string]func() *cobra.Command{
 	"kube-proxy":              proxy.NewProxyCommand,
 	"kubelet":                 kubelet.NewKubeletCommand,
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	"kubeadm":                 func() *cobra.Command { return kubeadm.NewKubeadmCommand(os.Stdin, os.Stdout, os.Stderr) },
 }
 
 func main() {

@@ -1,0 +1,11 @@
+# Faults, hostile input, and another build in place of this one.
+merino_netns_test(netns_faults SOURCES cni_node.cpp faults_test.cpp)
+target_link_libraries(netns_faults PRIVATE nlohmann_json::nlohmann_json PkgConfig::BPF)
+target_compile_definitions(netns_faults PRIVATE CNI_PIN_PROGRAMS="$<TARGET_FILE:cni_pin_programs>" MERINO_PLUGIN="$<TARGET_FILE:merino>")
+add_dependencies(netns_faults cni_pin_programs merino)
+
+merino_netns_test(netns_upgrade SOURCES upgrade_test.cpp)
+target_compile_definitions(netns_upgrade PRIVATE MERINOD="$<TARGET_FILE:merinod>")
+add_dependencies(netns_upgrade merinod)
+
+merino_netns_test(netns_hostile SOURCES hostile_test.cpp)

@@ -1,0 +1,13 @@
+// What merino has in the kernel, taken back.
+#pragma once
+
+#include "base/result.h"
+#include "netlink/netlink.h"
+
+namespace merino {
+
+// Programs, merino0 with its addresses and routes, and pins. What is gone already is passed over; the stack carries on with what it knows.
+// True if there was anything.
+Result<bool> withdraw_datapath(Netlink& netlink);
+
+}  // namespace merino
