@@ -87,6 +87,8 @@ TEST_P(Backends, HostsAndPodsReachEachOther) {
     reaches(stock, on_a, on_a.address(family));
     reaches(on_stock, a, a.subnet(family));
     reaches(on_a, b, b.address(family));
+    // What b learned of the way to a's own address is not the tunnel's MTU.
+    reaches(on_b, on_a, on_a.address(family));
     reaches(on_a, stock, stock.address(family));
   }
   EXPECT_EQ(a.counters().dropped(), 0U) << a.counters().to_string();

@@ -20,6 +20,10 @@ namespace merino {
 
 inline constexpr const char* kDeviceName = "merino0";
 
+// IPv6 tunnels only: table of the tunnel's own routes, and priority of the rule that leads to it.
+inline constexpr uint32_t kEndpointTable = 8472;
+inline constexpr uint32_t kEndpointRule = 8472;
+
 // What is known of another node's address, where peers without a tunnel are possible.
 struct SegmentHost {
   std::string obstacle;  // why it is not on the uplink's segment; empty if it is

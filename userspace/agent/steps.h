@@ -48,6 +48,7 @@ Result<bool> announce(Site& site);         // once: the store learns that the ne
 Result<bool> keep_device(Site& site);   // merino0 and its two addresses
 Result<bool> keep_sysctls(Site& site);  // what forwarding needs
 Result<bool> keep_route(Site& site);    // the network's one route
+Result<bool> keep_endpoint_routes(Site& site);  // IPv6 tunnels: their own copy of the uplink's routes
 Result<bool> keep_rules(Site& site);    // masquerade
 Result<bool> keep_forward(Site& site);  // accept rules where FORWARD drops
 // takeover.cpp

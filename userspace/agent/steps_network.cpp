@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "agent/steps.h"
 #include "agent/takeover.h"
@@ -129,6 +130,26 @@ Result<bool> keep_route(Site& site) {
     spdlog::info("route {} dev {} src {} set", route.destination.to_string(), kDeviceName, route.source->to_string());
     changed = true;
   }
+  return changed;
+}
+
+// A "packet too big" from a peer's address makes the kernel send no larger packets to that host for ten minutes: right for what this host
+// sends to it, but the tunnel would lose every larger packet, and nobody would be told, since a packet with a tunnel key has no route whose
+// MTU could be lowered. Any pod that asks a node's host process for more than fits its own MTU is enough. So the tunnel goes by routes of
+// its own that no such message changes; pods know its MTU.
+Result<bool> keep_endpoint_routes(Site& site) {
+  const Node& node = site.node;
+  std::vector<Route> routes;
+  std::set<Prefix> seen;
+  for (const Route& main : TRY(site.netlink.routes(Family::v6))) {
+    if (main.link_index != node.uplink.index || !seen.insert(main.destination).second) continue;
+    Route own = main;
+    own.mtu = node.uplink.mtu;
+    routes.push_back(own);
+  }
+  bool changed = TRY(site.netlink.ensure_locked_routes(kEndpointTable, routes));
+  changed |= TRY(site.netlink.ensure_udp_rule(kEndpointRule, kEndpointTable, node.conf.vxlan.port));
+  if (changed) spdlog::info("{} routes of {} copied for the IPv6 tunnel: ip -6 route show table {}", routes.size(), node.uplink.name, kEndpointTable);
   return changed;
 }
 

@@ -20,6 +20,8 @@ Result<bool> withdraw_datapath(Netlink& netlink) {
   std::vector<unsigned> indexes;
   for (const Link& link : TRY(netlink.links())) indexes.push_back(link.index);
   TRY(detach_all(indexes));
+  TRY(netlink.remove_rule(kEndpointRule, kEndpointTable));
+  TRY(netlink.ensure_locked_routes(kEndpointTable, {}));
   if (has_device) {
     TRY(netlink.delete_link(device->index));
     spdlog::info("device {} removed", kDeviceName);

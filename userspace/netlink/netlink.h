@@ -147,6 +147,14 @@ class Netlink {
   // RTM_GETROUTE: which interface, source and gateway the kernel would use. unavailable: unreachable.
   Result<Route> route_to(const IpAddress& destination);
 
+  // --- a routing table beside main
+  // Makes the table have exactly these IPv6 routes (gateway, source and MTU as they say), with the MTU locked: a "packet too big" does not
+  // change it. True if anything had to be changed.
+  Result<bool> ensure_locked_routes(uint32_t table, const std::vector<Route>& routes);
+  // The IPv6 rule of this priority: UDP packets of this host's own to `port` go by `table`, and by main where that has no route.
+  Result<bool> ensure_udp_rule(uint32_t priority, uint32_t table, uint16_t port);
+  Status remove_rule(uint32_t priority, uint32_t table);  // gone already: success
+
   // --- neighbours
   Result<bool> ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac);  // NUD_PERMANENT
   // Those of one interface that have a MAC address to send to.

@@ -18,7 +18,10 @@ struct FoundRoute {
   uint32_t metric = 0;
   uint8_t type = RTN_UNSPEC;
   uint8_t tos = 0;
+  bool mtu_locked = false;
 };
+
+constexpr uint32_t kLockMtu = 1U << RTAX_MTU;
 
 rtmsg route_header(const Prefix& destination) {
   rtmsg header{};
@@ -53,21 +56,22 @@ std::optional<FoundRoute> parse_route(const nlmsghdr& message) {
   found.metric = attributes.get<uint32_t>(RTA_PRIORITY);
   found.type = header.rtm_type;
   found.tos = header.rtm_tos;
+  found.mtu_locked = (attributes.nest(RTA_METRICS).get<uint32_t>(RTAX_LOCK) & kLockMtu) != 0;
   return found;
 }
 
-// The unicast routes of table main, of one interface if `link_index` is not 0.
-Result<std::vector<FoundRoute>> list_routes(nl_sock* socket, Family family, unsigned link_index) {
+// The unicast routes of a table, of one interface if `link_index` is not 0.
+Result<std::vector<FoundRoute>> list_routes(nl_sock* socket, Family family, unsigned link_index, uint32_t table = RT_TABLE_MAIN) {
   rtmsg header{};
   header.rtm_family = static_cast<uint8_t>(kernel_family(family));
-  header.rtm_table = RT_TABLE_MAIN;
   header.rtm_type = RTN_UNICAST;
   Request request(RTM_GETROUTE, NLM_F_DUMP, header);
+  request.put(RTA_TABLE, table);
   if (link_index != 0) request.put(RTA_OIF, link_index);
   return dump<FoundRoute>(socket, request, "list routes", [&](const nlmsghdr& message) {
     auto found = parse_route(message);
     const bool wanted =
-        found && found->table == RT_TABLE_MAIN && found->type == RTN_UNICAST && (link_index == 0 || found->route.link_index == link_index);
+        found && found->table == table && found->type == RTN_UNICAST && (link_index == 0 || found->route.link_index == link_index);
     return wanted ? found : std::nullopt;
   });
 }
@@ -108,15 +112,20 @@ Request route_request(int type, int flags, const rtmsg& header, const Route& rou
   return request;
 }
 
-Status replace_route(nl_sock* socket, const Route& route) {
+Status replace_route(nl_sock* socket, const Route& route, uint32_t table = RT_TABLE_MAIN, uint32_t locks = 0) {
   rtmsg header = route_header(route.destination);
-  header.rtm_table = RT_TABLE_MAIN;
   header.rtm_protocol = RTPROT_STATIC;
   header.rtm_type = RTN_UNICAST;
   header.rtm_scope = route.scope;
   Request request = route_request(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header, route);
+  request.put(RTA_TABLE, table);
   if (route.source) request.put(RTA_PREFSRC, *route.source);
-  if (route.mtu != 0) request.nest(RTA_METRICS, [&] { request.put(RTAX_MTU, route.mtu); });
+  if (route.mtu != 0) {
+    request.nest(RTA_METRICS, [&] {
+      request.put(RTAX_MTU, route.mtu);
+      if (locks != 0) request.put(RTAX_LOCK, locks);
+    });
+  }
   return exchange(socket, request, fmt::format("set route {} on interface {}", route.destination.to_string(), route.link_index));
 }
 
@@ -128,6 +137,17 @@ Status delete_first(nl_sock* socket, const Prefix& destination) {
   Request request(RTM_DELROUTE, NLM_F_ACK, header);
   if (destination.length() > 0) request.put(RTA_DST, destination.address());
   return exchange(socket, request, fmt::format("delete the route that hides {}", destination.to_string()));
+}
+
+// ESRCH, ENODEV: gone already.
+Status delete_route(nl_sock* socket, const Route& route, uint32_t table) {
+  rtmsg header = route_header(route.destination);
+  header.rtm_scope = RT_SCOPE_NOWHERE;  // any
+  Request request = route_request(RTM_DELROUTE, NLM_F_ACK, header, route);
+  request.put(RTA_TABLE, table);
+  auto removed = exchange(socket, request, fmt::format("delete route {} on interface {}", route.destination.to_string(), route.link_index));
+  if (!removed && (removed.error().sys_errno == ESRCH || removed.error().sys_errno == ENODEV)) return ok();
+  return removed;
 }
 
 }  // namespace
@@ -151,16 +171,29 @@ Result<bool> Netlink::ensure_route(const Route& route) {
   return true;
 }
 
-Status Netlink::remove_route(const Route& route) {
-  const Route wanted = normalized(route);
-  rtmsg header = route_header(wanted.destination);
-  header.rtm_table = RT_TABLE_MAIN;
-  header.rtm_scope = RT_SCOPE_NOWHERE;  // any
-  Request request = route_request(RTM_DELROUTE, NLM_F_ACK, header, wanted);
-  auto removed =
-      exchange(socket_.get(), request, fmt::format("delete route {} on interface {}", wanted.destination.to_string(), wanted.link_index));
-  if (!removed && (removed.error().sys_errno == ESRCH || removed.error().sys_errno == ENODEV)) return ok();
-  return removed;
+Status Netlink::remove_route(const Route& route) { return delete_route(socket_.get(), normalized(route), RT_TABLE_MAIN); }
+
+Result<bool> Netlink::ensure_locked_routes(uint32_t table, const std::vector<Route>& routes) {
+  std::vector<Route> wanted;
+  for (const Route& route : routes) wanted.push_back(normalized(route));
+  bool changed = false;
+  std::vector<Route> present;
+  auto listed = list_routes(socket_.get(), Family::v6, 0, table);
+  if (!listed && listed.error().sys_errno == ENOENT) listed = std::vector<FoundRoute>{};  // no such table yet
+  for (const FoundRoute& found : TRY(std::move(listed))) {
+    if (found.mtu_locked && std::ranges::find(wanted, found.route) != wanted.end()) {
+      present.push_back(found.route);
+      continue;
+    }
+    TRY(delete_route(socket_.get(), found.route, table));
+    changed = true;
+  }
+  for (const Route& route : wanted) {
+    if (std::ranges::find(present, route) != present.end()) continue;
+    TRY(replace_route(socket_.get(), route, table, kLockMtu));
+    changed = true;
+  }
+  return changed;
 }
 
 Result<Route> Netlink::route_to(const IpAddress& destination) {
