@@ -15,7 +15,7 @@ void restart(Lab& lab, const std::vector<Node*>& nodes, const std::string& net_c
   for (Node* node : nodes) {
     node->write("/etc/kube-flannel/net-conf.json", net_conf);
     node->agent().signal(SIGTERM);
-    EXPECT_EQ(node->agent().wait(), 0) << node->agent().log();
+    EXPECT_EQ(node->agent().wait(std::chrono::seconds(60)), 0) << node->agent().log();
     node->start_agent();
   }
   lab.wait_ready();
@@ -87,7 +87,8 @@ void expect_only(const Lab& lab, const Node& node, const PodNetwork& network) {
 // Everything that a backend makes on a node.
 std::string state(const Node& node) {
   return node.must(
-      "cat /run/flannel/subnet.env; ip -d -o link show merino0; ip -o addr show merino0 scope global; ip route; ip -6 route show dev merino0; "
+      "cat /run/flannel/subnet.env; ip -d -o link show merino0; ip -o addr show merino0 scope global; ip route; ip -6 route show dev "
+      "merino0; "
       "ip rule; nft -s list ruleset; bpftool map dump pinned /sys/fs/bpf/merino/peers; ls /sys/fs/bpf/merino /sys/fs/bpf/merino/links; "
       "ss -Hulna");
 }

@@ -15,16 +15,16 @@
 namespace merino::lab {
 
 // flannel's table: udp is IPv4's only.
-inline const auto kAllNetworks =
-    testing::Values(PodNetwork{Backend::vxlan, Families::ipv4}, PodNetwork{Backend::vxlan, Families::ipv6},
-                    PodNetwork{Backend::vxlan, Families::dual}, PodNetwork{Backend::direct_routing, Families::ipv4},
-                    PodNetwork{Backend::direct_routing, Families::ipv6}, PodNetwork{Backend::direct_routing, Families::dual},
-                    PodNetwork{Backend::host_gw, Families::ipv4}, PodNetwork{Backend::host_gw, Families::ipv6},
-                    PodNetwork{Backend::host_gw, Families::dual}, PodNetwork{Backend::udp, Families::ipv4});
+inline const auto kAllNetworks = testing::Values(
+    PodNetwork{Backend::vxlan, Families::ipv4}, PodNetwork{Backend::vxlan, Families::ipv6}, PodNetwork{Backend::vxlan, Families::dual},
+    PodNetwork{Backend::direct_routing, Families::ipv4}, PodNetwork{Backend::direct_routing, Families::ipv6},
+    PodNetwork{Backend::direct_routing, Families::dual}, PodNetwork{Backend::host_gw, Families::ipv4},
+    PodNetwork{Backend::host_gw, Families::ipv6}, PodNetwork{Backend::host_gw, Families::dual}, PodNetwork{Backend::udp, Families::ipv4});
 
 // One of each backend, with all that it has.
-inline const auto kEachBackend = testing::Values(PodNetwork{Backend::vxlan, Families::dual}, PodNetwork{Backend::direct_routing, Families::dual},
-                                                 PodNetwork{Backend::host_gw, Families::dual}, PodNetwork{Backend::udp, Families::ipv4});
+inline const auto kEachBackend =
+    testing::Values(PodNetwork{Backend::vxlan, Families::dual}, PodNetwork{Backend::direct_routing, Families::dual},
+                    PodNetwork{Backend::host_gw, Families::dual}, PodNetwork{Backend::udp, Families::ipv4});
 
 inline std::string network_name(const testing::TestParamInfo<PodNetwork>& info) { return to_string(info.param); }
 
@@ -39,9 +39,9 @@ inline std::string beside_stock(const PodNetwork& network) { return network.back
 
 // Subnets of peers that are reached without a tunnel, and whose neighbour's MAC is known.
 inline size_t known_direct_peers(const Node& node) {
-  const std::string count =
-      node.must("bpftool -j map dump pinned /sys/fs/bpf/merino/peers | "
-                "jq '[.[] | (.formatted // .).value | select(.kind == 2 and (.vtep_mac | map(select(. != 0)) | length) > 0)] | length'");
+  const std::string count = node.must(
+      "bpftool -j map dump pinned /sys/fs/bpf/merino/peers | "
+      "jq '[.[] | (.formatted // .).value | select(.kind == 2 and (.vtep_mac | map(select(. != 0)) | length) > 0)] | length'");
   return std::stoul(count);
 }
 
@@ -49,7 +49,8 @@ inline size_t known_direct_peers(const Node& node) {
 inline void wait_for_direct_peers(const Node& node, const PodNetwork& network, size_t peers) {
   const size_t count = near_way(network.backend) == Way::direct ? peers * each(network.families).size() : 0;
   if (!eventually([&] { return known_direct_peers(node) == count; })) {
-    throw Failure(fmt::format("{} knows {} of {} neighbours:\n{}", node.name(), known_direct_peers(node), count, node.must("ip neigh; ip route")));
+    throw Failure(
+        fmt::format("{} knows {} of {} neighbours:\n{}", node.name(), known_direct_peers(node), count, node.must("ip neigh; ip route")));
   }
 }
 

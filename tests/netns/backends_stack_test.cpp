@@ -22,6 +22,7 @@ std::string cluster_ip(Family family, int number) {
 // Many connections, some bulk, and UDP in one datagram and in fragments; `seen_as` is what the server sees ("": anything).
 void expect_served(const Place& from, const std::string& target, const std::string& seen_as = "") {
   SCOPED_TRACE(from.name() + " to " + target);
+  let_the_other_side_learn(from, target, 4000);
   for (const char* kind : {"tcp --connections 10 --up 3000 --down 3000 --to ", "tcp --up 1000000 --down 1000000 --to ",
                            "udp --sockets 10 --payload 200 --count 2 --to ", "udp --payload 4000 --count 3 --to "}) {
     const TrafficResult result = traffic(from, kind + target);

@@ -30,9 +30,7 @@ TEST_P(Backends, PodsReachEachOther) {
 
   for (const Family family : families()) {
     EXPECT_EQ(b.prefix(family).length(), family == Family::v4 ? 26 : 72);
-    const auto matrix = [&](const Pod& from, const Pod& to, int mtu) {
-      expect_matrix(from, to, to.address(family), {mtu, 1'000'000});
-    };
+    const auto matrix = [&](const Pod& from, const Pod& to, int mtu) { expect_matrix(from, to, to.address(family), {mtu, 1'000'000}); };
     matrix(on_a, on_b, a.mtu());
     matrix(on_a, on_stock, a.mtu());
     matrix(on_stock, on_b, learn_path_mtu(on_stock, on_b.address(family), stock.mtu()));
@@ -60,7 +58,8 @@ TEST_P(Backends, PodsGetTheMtuThatFits) {
 
 // A node's own addresses, in the underlay and in the pod network.
 TEST_P(Backends, HostsAndPodsReachEachOther) {
-  constexpr const char* kStrict = "sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1";
+  constexpr const char* kStrict =
+      "sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1";
   Lab lab;
   NodeOptions options = node();
   options.before_start += kStrict;

@@ -49,9 +49,11 @@ TEST(StockNodesWay, IsThatOfTheBackend) {
     EXPECT_THAT(a.must("ip route get " + near.add_pod(std::string("near") + to_string(family)).address(family)), HasSubstr("dev eth0"));
     EXPECT_THAT(a.must("ip route get " + far.add_pod(std::string("far") + to_string(family)).address(family)), HasSubstr("dev flannel"));
   }
-  EXPECT_THAT(a.read("/run/flannel/subnet.env"), HasSubstr("FLANNEL_IPV6_NETWORK=fd10:244::/48\nFLANNEL_IPV6_SUBNET=fd10:244:0:c9::1/64\n"));
-  EXPECT_THAT(a.read(lab.lease_dir() + "/subnets/10.244.201.0-24&fd10:244:0:c9::-64"),
-              HasSubstr(R"({"PublicIP":"192.168.88.12","PublicIPv6":"fd00:88::12","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":")"));
+  EXPECT_THAT(a.read("/run/flannel/subnet.env"),
+              HasSubstr("FLANNEL_IPV6_NETWORK=fd10:244::/48\nFLANNEL_IPV6_SUBNET=fd10:244:0:c9::1/64\n"));
+  EXPECT_THAT(
+      a.read(lab.lease_dir() + "/subnets/10.244.201.0-24&fd10:244:0:c9::-64"),
+      HasSubstr(R"({"PublicIP":"192.168.88.12","PublicIPv6":"fd00:88::12","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":")"));
 }
 
 TEST(StockUdp, TakesFromTheTtlAtBothEndsAndRefusesWhatHasNoRoute) {

@@ -73,8 +73,7 @@ TEST_P(Security, SpoofedPodSource) {
     EXPECT_EQ(arrived_after(*attacker_, spoof(address(*attacker_)), *target), kCount) << "its own address";
     const Counters before = a_.counters();
     const std::string unused = a_.prefix(family()).address().plus(250).to_string();
-    for (const std::string& from :
-         {address(*neighbour_), unused, address(*victim_), a_.gateway(family()), address(a_), far_away()}) {
+    for (const std::string& from : {address(*neighbour_), unused, address(*victim_), a_.gateway(family()), address(a_), far_away()}) {
       EXPECT_EQ(arrived_after(*attacker_, spoof(from), *target), 0U) << "from " << from;
     }
     EXPECT_EQ((a_.counters() - before)[MERINO_SPOOFED], 6U * kCount);
@@ -84,7 +83,8 @@ TEST_P(Security, SpoofedPodSource) {
 TEST_P(Security, PodSendsTunnelPackets) {
   const std::string second = of_family("192.168.88.100", "fd00:88::100");
   const std::string routed = of_family("192.168.99.1", "fd00:99::1");
-  b_.must(fmt::format("ip addr add {}/{} dev eth0 {}; ip addr add {} dev lo", second, of_family("24", "64"), of_family("", "nodad"), routed));
+  b_.must(
+      fmt::format("ip addr add {}/{} dev eth0 {}; ip addr add {} dev lo", second, of_family("24", "64"), of_family("", "nodad"), routed));
   lab_.underlay().must("ip route add " + routed + " via " + address(b_));
   for (const std::string& inner_from : {address(*attacker_), address(*neighbour_), address(a_), far_away()}) {
     for (const std::string& to : {address(b_), second, routed, b_.subnet(family()), b_.gateway(family())}) {

@@ -89,6 +89,9 @@ sockaddr_in endpoint(const merino::IpAddress& address, uint16_t port) {
 merino::Fd open_socket(const merino::IpAddress& address, uint16_t port) {
   merino::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const sockaddr_in local = endpoint(address, port);
+  const int size = 8 << 20;  // a busy machine must not lose what it has no time to read
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
   if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0) die("bind the UDP port");
   return fd;
 }

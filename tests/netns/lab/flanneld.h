@@ -48,7 +48,9 @@ class Flanneld {
   void write_subnet_env() const;
   void add_peer(Family family, const Peer& peer) const;
   [[nodiscard]] std::string lease_value() const;
-  [[nodiscard]] bool tunnels() const { return options_.network.backend == Backend::vxlan || options_.network.backend == Backend::direct_routing; }
+  [[nodiscard]] bool tunnels() const {
+    return options_.network.backend == Backend::vxlan || options_.network.backend == Backend::direct_routing;
+  }
   [[nodiscard]] std::vector<Family> families() const { return each(options_.network.families); }
 
   const Machine& machine_;

@@ -56,7 +56,8 @@ std::string backend_rules(const Service& service, size_t index) {
       "-A {0} -s {1} -m comment --comment \"default/{2}\" -j KUBE-MARK-MASQ\n"
       "-A {0} -p {3} -m comment --comment \"default/{2}\" -m {3} -j DNAT --to-destination {4}\n"
       "-A KUBE-SVC-{2} -m comment --comment \"default/{2} -> {4}\" {5}-j {0}\n",
-      endpoint_chain(service, index), address.starts_with('[') ? address.substr(1, address.size() - 2) : address, service.name, service.protocol, backend, chance);
+      endpoint_chain(service, index), address.starts_with('[') ? address.substr(1, address.size() - 2) : address, service.name,
+      service.protocol, backend, chance);
 }
 
 std::string service_rules(const Service& service) {

@@ -9,8 +9,8 @@
 namespace merino::lab {
 
 struct Service {
-  std::string name;      // "web": makes the chains' names
-  std::string protocol;  // "tcp" or "udp"
+  std::string name;        // "web": makes the chains' names
+  std::string protocol;    // "tcp" or "udp"
   std::string cluster_ip;  // says the family
   int port = 80;
   std::vector<std::string> backends;  // "10.244.1.2:8080", "[fd10:244:0:1::2]:8080"

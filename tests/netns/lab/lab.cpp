@@ -32,7 +32,7 @@ Lab::Lab(const Underlay& underlay)
   }
   here_->ip_batch(lines);
   here_->must(
-      "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1; "
+      "sysctl -qw net.ipv6.conf.lan0.accept_dad=0 net.ipv6.conf.lan1.accept_dad=0 net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1; "
       "sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 2>/dev/null || true");
 }
 
@@ -60,6 +60,8 @@ void Lab::connect(Machine& machine, Segment segment) {
                   "link set {0} master lan{3} up\n",
                   port, options_.mtu, machine.pid(), lan));
   machine.set_address({fmt::format("192.168.{}.{}", 88 + lan, 10 + number), fmt::format("fd00:{}::{}", 88 + lan, 10 + number)});
+  // As on a machine that has been up for a while: as long as an address is tentative, neighbours are not even asked for.
+  machine.must("sysctl -qw net.ipv6.conf.eth0.accept_dad=0");
   machine.ip_batch(
       fmt::format("link set lo up\nlink set eth0 up\naddr add {0}/24 dev eth0\naddr add {1}/64 dev eth0 nodad\n"
                   "route add default via 192.168.{2}.1\nroute add default via fd00:{2}::1\n",

@@ -26,12 +26,6 @@ void expect_traffic(const Place& from, const std::string& arguments) {
   EXPECT_TRUE(result.ok) << arguments << "\n" << result.line;
 }
 
-// No router cuts IPv6: who sends packets larger than the way loses the first, and hears what fits. The other side hears it by its answers,
-// so it is asked for a large one.
-void let_the_other_side_learn(const Place& from, const std::string& address, int port, int size) {
-  if (is_v6(address)) traffic(from, fmt::format("udp --count 2 --timeout 200 --payload {} --to {}", size, endpoint(address, port)));
-}
-
 }  // namespace
 
 int learn_path_mtu(const Place& from, const std::string& address, int mtu) {
@@ -41,13 +35,17 @@ int learn_path_mtu(const Place& from, const std::string& address, int mtu) {
   return learned == std::string::npos ? mtu : std::stoi(route.substr(learned + 5));
 }
 
+void let_the_other_side_learn(const Place& from, const std::string& target, int size) {
+  if (target.starts_with('[')) traffic(from, fmt::format("udp --count 2 --timeout 200 --payload {} --to {}", size, target));
+}
+
 void expect_matrix(const Place& from, const Place& to, const std::string& address, const MatrixOptions& options) {
   SCOPED_TRACE(fmt::format("from {} to {} ({})", from.name(), to.name(), address));
   const int ip = ip_header(address);
   const int whole = options.mtu - ip - kIcmpOrUdp;
   const int fragmented = 3 * options.mtu;
   const TrafficServer server(to, kPort);
-  let_the_other_side_learn(from, address, kPort, fragmented);
+  let_the_other_side_learn(from, endpoint(address, kPort), fragmented);
   expect_ping(from, "-s 1 " + address);
   expect_ping(from, fmt::format("-M do -s {} {}", whole, address));
   expect_ping(from, fmt::format("-s {} {}", fragmented, address));
@@ -69,7 +67,7 @@ void expect_matrix(const Place& from, const Place& to, const std::string& addres
 void expect_small_matrix(const Place& from, const Place& to, const std::string& address, int mtu) {
   SCOPED_TRACE(fmt::format("from {} to {} ({})", from.name(), to.name(), address));
   const TrafficServer server(to, kPort);
-  let_the_other_side_learn(from, address, kPort, 3 * mtu);
+  let_the_other_side_learn(from, endpoint(address, kPort), 3 * mtu);
   expect_ping(from, fmt::format("-M do -s {} {}", mtu - ip_header(address) - kIcmpOrUdp, address));
   const std::string target = "--to " + endpoint(address, kPort) + " ";
   expect_traffic(from, fmt::format("udp --count 3 --payload {} {}", 3 * mtu, target));

@@ -31,9 +31,7 @@ std::string family_keys(Families families) {
 
 }  // namespace
 
-bool has(Families families, Family family) {
-  return families == Families::dual || (families == Families::ipv4) == (family == Family::v4);
-}
+bool has(Families families, Family family) { return families == Families::dual || (families == Families::ipv4) == (family == Family::v4); }
 
 std::vector<Family> each(Families families) {
   std::vector<Family> list;

@@ -15,9 +15,9 @@ void StockNode::make_device_anew() {
 }
 
 void StockNode::explain() const {
-  const Output output =
-      run("ip -br addr; ip route; ip -6 route; ip neigh; bridge fdb show | grep flannel; nstat -az 2>/dev/null | grep -i -e InHdr -e InAddr "
-          "-e NoRoute");
+  const Output output = run(
+      "ip -br addr; ip route; ip -6 route; ip neigh; bridge fdb show | grep flannel; nstat -az 2>/dev/null | grep -i -e InHdr -e InAddr "
+      "-e NoRoute");
   fmt::print(stderr, "--- {} (stock)\n{}{}", name(), output.out, output.err);
 }
 

@@ -6,6 +6,7 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <vector>
@@ -91,7 +92,9 @@ void append_mac(std::vector<uint8_t>& packet, const std::string& text) {
 int send_many(const Arguments& arguments, int fd, const std::vector<uint8_t>& packet) {
   const uint64_t count = arguments.number("count", 1);
   for (uint64_t i = 0; i < count; i++) {
-    if (::send(fd, packet.data(), packet.size(), 0) < 0) fail_errno("send");
+    while (::send(fd, packet.data(), packet.size(), 0) < 0) {
+      if (errno != ECONNREFUSED) fail_errno("send");  // the answer to an earlier one; this one is not sent yet
+    }
   }
   fmt::print("{{\"ok\":true,\"sent\":{}}}\n", count);
   return 0;
