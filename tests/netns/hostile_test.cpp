@@ -60,7 +60,7 @@ TEST_F(Hostile, LeasesTakeNothingOver) {
     EXPECT_THAT(a_.read("/run/merino/status.json"), HasSubstr(key)) << "it is named";
   }
   for (const char* impossible : {"\"0x7f\",\"0x00\",\"0x00\",\"0x01\"", "\"0xff\",\"0xff\",\"0xff\",\"0xff\",\"0xff\",\"0xff\"",
-                                        "\"0xe0\",\"0x00\",\"0x00\",\"0x01\""})
+                                 "\"0xe0\",\"0x00\",\"0x00\",\"0x01\""})
     EXPECT_FALSE(a_.run(fmt::format("bpftool -j map dump pinned /sys/fs/bpf/merino/peers | grep -q '{}'", impossible)).ok()) << impossible;
   EXPECT_EQ(state(a_), before);
   EXPECT_TRUE(ping(on_a, "-c 3 -i 0.01 -W 2 " + on_b.address()).all());
