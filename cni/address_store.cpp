@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
-#include <tuple>
 
 namespace merino::cni {
 namespace {
@@ -17,7 +16,6 @@ namespace {
 // An address file appears under its name with its content in it: it is written here and then linked. There is one such file at most,
 // because the lock is held.
 constexpr const char* kTemporary = ".reserving";
-constexpr const char* kBoot = ".boot";
 constexpr size_t kMaxFile = 4096;
 
 struct DirectoryCloser {
@@ -103,26 +101,6 @@ Status AddressStore::reserve(const IpAddress& address, const AttachmentId& owner
 Status AddressStore::release(const IpAddress& address) { return remove_file(file(address.to_string())); }
 
 Status AddressStore::sweep() { return remove_file(file(kTemporary)); }
-
-// .boot is written after each address that is given out. So what is not younger than it is of the boot that it names, or of one before.
-Result<std::vector<IpAddress>> AddressStore::free_of_earlier_boots(const std::string& boot_id) {
-  std::vector<IpAddress> freed;
-  const std::string marker = file(kBoot);
-  struct stat last {};
-  if (::stat(marker.c_str(), &last) != 0) return freed;
-  const auto content = read_file(marker, kMaxFile);
-  if (!content || content->empty() || *content == boot_id) return freed;
-  for (const Allocation& allocation : TRY(allocations())) {
-    struct stat status {};
-    if (::stat(file(allocation.address.to_string()).c_str(), &status) != 0) continue;
-    if (std::tie(status.st_mtim.tv_sec, status.st_mtim.tv_nsec) > std::tie(last.st_mtim.tv_sec, last.st_mtim.tv_nsec)) continue;
-    TRY(release(allocation.address));
-    freed.push_back(allocation.address);
-  }
-  return freed;
-}
-
-Status AddressStore::mark_boot(const std::string& boot_id) { return write_file(file(kBoot), boot_id); }
 
 std::optional<IpAddress> AddressStore::last_reserved(size_t range_set) const {
   // A missing or broken file costs the round robin's place, no more.

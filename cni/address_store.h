@@ -4,7 +4,6 @@
 //   10.244.1.5           "<container ID>\r\n<interface>"; versions before 0.8 wrote the container ID alone
 //   last_reserved_ip.0   the address given last out of the first range set
 //   lock                 flock(2)
-//   .boot                merino's own: the boot during which it gave out the last address
 #pragma once
 
 #include <optional>
@@ -38,12 +37,6 @@ class AddressStore {
   Status release(const IpAddress& address);
   // Removes what a crash in the middle of reserve() may have left.
   Status sweep();
-
-  // After a boot no container is left: frees what merino had given out before it and nobody took back. What another program has given out
-  // since then stays. Returns what was freed.
-  Result<std::vector<IpAddress>> free_of_earlier_boots(const std::string& boot_id);
-  // After each address that is given out.
-  Status mark_boot(const std::string& boot_id);
 
   // Of the range set with this index.
   std::optional<IpAddress> last_reserved(size_t range_set) const;

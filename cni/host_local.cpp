@@ -110,11 +110,8 @@ Outcome<AddResult> HostLocal::add(const AttachmentId& id, const std::string& /*n
   AddResult result;
   if (!conf_.resolv_conf.empty()) result.dns = parse_resolv_conf(TRY(read_file(conf_.resolv_conf)));
   AddressStore store = TRY(AddressStore::create(conf_.data_dir, conf_.network));
-  const std::string boot_id = TRY(read_file(conf_.boot_id));
-  TRY(store.free_of_earlier_boots(boot_id));
   Reservation reservation(conf_, store, id);
   TRY(reservation.run());
-  TRY(store.mark_boot(boot_id));
   result.addresses = reservation.commit();
   result.routes = conf_.routes;
   return result;

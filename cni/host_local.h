@@ -18,9 +18,8 @@ struct HostLocalConf {
   std::string data_dir = kDefaultDataDir;
   std::vector<RangeSet> ranges;
   std::vector<ResultRoute> routes;
-  std::string resolv_conf;                                  // a resolv.conf(5) for the result's dns
-  std::vector<IpAddress> requested;                         // by CNI_ARGS (IP=), args.cni.ips or runtimeConfig.ips
-  std::string boot_id = "/proc/sys/kernel/random/boot_id";  // a file
+  std::string resolv_conf;           // a resolv.conf(5) for the result's dns
+  std::vector<IpAddress> requested;  // by CNI_ARGS (IP=), args.cni.ips or runtimeConfig.ips
 };
 
 // The network's "ipam", "runtimeConfig" and "args". No ranges at all is no error here: the node's subnet is the default.

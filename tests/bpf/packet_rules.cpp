@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kEth = 14;
 constexpr uint16_t kIpv4 = 0x0800;
+constexpr uint16_t kIpv6 = 0x86dd;
 constexpr uint16_t kArp = 0x0806;
 constexpr uint16_t kTag = 0x8100;
 constexpr uint16_t kServiceTag = 0x88a8;
@@ -24,6 +25,7 @@ uint32_t number(Bytes frame, size_t offset, size_t size) {
 
 Ruling dropped(std::string why) { return {.why = std::move(why), .drop = true}; }
 Ruling to_stack(std::string why) { return {.why = std::move(why)}; }
+Ruling stack_or_drop(std::string why) { return {.why = std::move(why), .may_drop = true}; }
 
 // An IPv4 packet, as far as the rules ask.
 struct Packet {
@@ -104,6 +106,7 @@ Ruling rule_inner(const World& world, const Seen& seen, size_t at, const Address
   if (frame.size() < at + kEth) return dropped("no inner frame");
   const bool is_peer = world.is_node(sender);
   const uint32_t type = number(frame, at + 12, 2);
+  if (type == kIpv6) return stack_or_drop("IPv6 in the tunnel");
   if (type != kIpv4) {
     if (!is_peer) return dropped("not IP, from a stranger");
     return has_two_tags(seen) ? dropped("behind two tags") : to_stack("not IP, from a peer");
@@ -129,6 +132,7 @@ Ruling rule_direct(const World& world, const Seen& seen) {
     if (frame.size() >= kEth + 2 && (number(frame, kEth, 2) & 0x0fffU) != 0) return to_stack("of an inner VLAN");
     return dropped("behind two tags");
   }
+  if (ethertype(seen) == kIpv6) return stack_or_drop("IPv6");
   if (ethertype(seen) != kIpv4 || frame.size() < kEth + 20) return to_stack("not IP");
   if (!Address::v4_at(frame, kEth + 16).within(world.network, world.network_bits)) return to_stack("not for the pod network");
   const auto packet = parse(frame, kEth);
@@ -210,6 +214,7 @@ bool World::is_node(const Address& address) const {
 Ruling rule_from_pod(const World& world, const Seen& seen) {
   if (has_two_tags(seen)) return dropped("behind two tags");
   if (ethertype(seen) == kArp) return rule_arp(world, seen);
+  if (ethertype(seen) == kIpv6) return stack_or_drop("IPv6");
   if (ethertype(seen) != kIpv4) return to_stack("not IP");
   const auto packet = parse(seen.frame, kEth);
   if (!packet) return dropped("malformed");
@@ -229,6 +234,7 @@ Ruling rule_from_pod(const World& world, const Seen& seen) {
 }
 
 Ruling rule_from_wire(const World& world, const Seen& seen) {
+  if (ethertype(seen) == kIpv6) return stack_or_drop("IPv6");
   if (!is_tunnel_packet(world, seen)) return world.direct ? rule_direct(world, seen) : to_stack("not a tunnel packet");
   const Bytes frame = seen.frame;
   if (frame.size() < kEth + 50) return dropped("a cut tunnel packet");
@@ -250,6 +256,7 @@ Ruling rule_from_tunnel(const World& world, const Seen& seen) {
 }
 
 Ruling rule_from_host(const World& world, const Seen& seen) {
+  if (!seen.vlan && ethertype(seen) == kIpv6) return stack_or_drop("IPv6");
   if (seen.vlan || ethertype(seen) != kIpv4) return to_stack("not IP");
   const auto packet = parse(seen.frame, kEth);
   if (!packet) return dropped("malformed");

@@ -1,5 +1,5 @@
 // The rules of the programs once more, written from docs/design.md and the RFCs and not from the programs: what may become of a packet.
-// Made to be read, not to be fast; tests/bpf/packets_test.cpp holds the programs against it.
+// IPv4 and VXLAN. Made to be read, not to be fast; tests/bpf/packets_test.cpp holds the programs against it.
 #pragma once
 
 #include <array>
@@ -74,10 +74,11 @@ struct Seen {
 };
 
 // What the rules say. `drop`: it must be dropped, and nothing else may be. Otherwise it may always go to the stack; past the stack only to
-// where `deliver`, `send` or `answer` says.
+// where `deliver`, `send` or `answer` says. `may_drop`: IPv6, whose rules are not here: nobody's address in this world, it gets nowhere.
 struct Ruling {
   std::string why;
   bool drop = false;
+  bool may_drop = false;
   const World::Pod* deliver = nullptr;  // into this pod
   const World::Peer* send = nullptr;    // to this peer
   bool answer = false;                  // an ARP answer to the pod that asked

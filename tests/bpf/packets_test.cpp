@@ -295,7 +295,7 @@ std::string compare_fast(const World& world, Program program, const Frame& in, c
 std::string judge(const World& world, Program program, const Frame& in, const Outcome& outcome, const Ruling& ruling) {
   switch (outcome.verdict) {
     case TC_ACT_SHOT:
-      return ruling.drop ? "" : "dropped";
+      return ruling.drop || ruling.may_drop ? "" : "dropped";
     case TC_ACT_UNSPEC:
       if (ruling.drop) return "left to the stack";
       return outcome.frame == in ? "" : "changed, and left to the stack";

@@ -49,7 +49,7 @@ std::string CniNode::leftovers() const {
   std::string text = must(
       "ip -o link | grep -o ' mr[0-9a-f]*' ; ip route | grep ' mr' ; ip -6 route | grep ' mr' ; ip neigh | grep ' mr' ; find /run/merino "
       "-path '*attachments/*' ;"
-      "find /sys/fs/bpf/merino/links -type f ; find /var/lib/cni -type f ! -name lock ! -name 'last_reserved_ip*' ! -name .boot ; true");
+      "find /sys/fs/bpf/merino/links -type f ; find /var/lib/cni -type f ! -name lock ! -name 'last_reserved_ip*' ; true");
   if (const size_t entries = count_entries(outside_path(MERINO_PIN_ROOT "/pods")); entries != 0)
     text += fmt::format("{} pods entries\n", entries);
   return text;

@@ -32,12 +32,11 @@ class HostLocalTest : public testing::Test {
 
   std::string file(const std::string& name) const { return directory_.file("net/" + name); }
   bool exists(const std::string& name) const { return std::filesystem::exists(file(name)); }
-  // All files but the lock and the mark of the boot.
+  // All files but the lock.
   std::set<std::string> files() const {
     std::set<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(directory_.file("net"))) names.insert(entry.path().filename());
     names.erase("lock");
-    names.erase(".boot");
     return names;
   }
 
@@ -274,42 +273,6 @@ TEST_F(HostLocalTest, many_processes_and_the_real_program_never_give_an_address_
   for (const auto& [owner, address] : *allocations) owners.insert(owner);
   EXPECT_EQ(allocations->size(), 200);  // one file each: no address is two containers'
   EXPECT_EQ(owners.size(), 200);        // and no container has two
-}
-
-// As after a reboot: /var is kept, another boot has begun.
-class AfterABoot : public HostLocalTest {
- protected:
-  HostLocal ipam_of_boot(const std::string& id) const {
-    HostLocalConf parsed = *parse_host_local(conf(), "");
-    test::write_text(directory_.file("boot_id"), id);
-    parsed.boot_id = directory_.file("boot_id");
-    return HostLocal(parsed);
-  }
-};
-
-TEST_F(AfterABoot, what_nobody_took_back_is_free) {
-  add(ipam_of_boot("one"), "old1");
-  add(ipam_of_boot("one"), "old2");
-  EXPECT_TRUE(exists("10.9.0.2") && exists("10.9.0.3")) << "within a boot everything stays";
-  EXPECT_EQ(add(ipam_of_boot("two"), "new"), "10.9.0.4/28");
-  EXPECT_THAT(files(), testing::UnorderedElementsAre("10.9.0.4", "last_reserved_ip.0"));
-  add(ipam_of_boot("two"), "new2");
-  EXPECT_TRUE(exists("10.9.0.4") && exists("10.9.0.5"));
-}
-
-TEST_F(AfterABoot, what_host_local_gave_out_since_stays) {
-  add(ipam_of_boot("one"), "old");
-  real_add(conf(), "host-locals");
-  std::filesystem::last_write_time(file("10.9.0.3"), std::filesystem::last_write_time(file(".boot")) + std::chrono::seconds(1));
-  add(ipam_of_boot("two"), "new");
-  EXPECT_FALSE(exists("10.9.0.2"));
-  EXPECT_TRUE(exists("10.9.0.3"));
-}
-
-TEST_F(AfterABoot, what_was_there_before_merino_stays) {
-  real_add(conf(), "host-locals");
-  add(ipam_of_boot("one"), "first");
-  EXPECT_TRUE(exists("10.9.0.2"));
 }
 
 }  // namespace
