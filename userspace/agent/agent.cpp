@@ -22,6 +22,7 @@
 #include "agent/steps.h"
 #include "agent/version.h"
 #include "agent/watches.h"
+#include "base/cpu_time.h"
 #include "base/file.h"
 
 namespace merino {
@@ -35,7 +36,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kRulesPause{1000};
 // Events come in bursts: one pass for all of them. Only a lease is looked at without waiting for more: its node's pods are not reached
 // until then, and nobody is working on it at the same moment, as the CNI plugin is on a pod. A busy host's bursts never end; passes then
-// take at most a tenth of the time, by the shorter one of the last two, so that a single long pass (programs loaded) does not make the next
+// take at most a tenth of a CPU, by the shorter one of the last two, so that a single long pass (programs loaded) does not make the next
 // event wait.
 constexpr milliseconds kShortestPause{20};
 constexpr milliseconds kLongestPause{2000};
@@ -198,6 +199,7 @@ void Agent::take_time(Clock::time_point now) {
 
 void Agent::pass(Clock::time_point now) {
   const unsigned causes = std::exchange(pending_, 0);
+  const auto cpu_before = thread_cpu_time();
   reconciler_.run(causes, now);
   // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
   if ((causes & cause::kFull) != 0) ::malloc_trim(0);
@@ -205,7 +207,7 @@ void Agent::pass(Clock::time_point now) {
   last_pass_end_ = Clock::now();
   pass_times_.add(last_pass_end_ - now);
   if (leases_changed_) lease_change_times_.add(last_pass_end_ - *std::exchange(leases_changed_, std::nullopt));
-  const auto took = std::chrono::duration_cast<milliseconds>(last_pass_end_ - now);
+  const auto took = std::chrono::duration_cast<milliseconds>(thread_cpu_time() - cpu_before);
   const auto before = std::exchange(last_pass_took_, took);
   pause_ = std::clamp(std::min(took, before) * kPauseFactor, kShortestPause, kLongestPause);
   publish();

@@ -117,6 +117,8 @@ class Lines {
       line_ += bytes.substr(0, end);
       bytes.remove_prefix(end + 1);
       const std::string line = std::exchange(line_, {});
+      // Empty lines are none.
+      bytes.remove_prefix(std::min(bytes.find_first_not_of('\n'), bytes.size()));
       const bool more = bytes.find('\n') != std::string_view::npos;
       if (!line.empty()) TRY(read_(line, more ? Backlog::more : Backlog::none));
     }

@@ -10,6 +10,7 @@
 #include <random>
 #include <utility>
 
+#include "base/cpu_time.h"
 #include "cluster/allocate.h"
 #include "cluster/etcd_api.h"
 #include "cluster/etcd_gateway.h"
@@ -54,9 +55,7 @@ class EtcdSource final : public LeaseSource {
   Status follow(const std::function<void(LeaseSet)>& changed) override;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
-  void rest(Clock::duration time) const;
+  void rest(std::chrono::nanoseconds time) const;
   LeaseSet make_set(EtcdLeases& leases);
   Result<EtcdLeases> read_leases();
   Result<std::optional<Lease>> write(EtcdLeases& leases, const Subnets& subnets, const LeaseAttributes& attributes);
@@ -262,15 +261,15 @@ Status EtcdSource::follow(const std::function<void(LeaseSet)>& changed) {
     if (backlog == Backlog::more && !answer.created) return ok();
     differs = false;
     told_expiry = expiry;
-    const auto began = Clock::now();
+    const auto before = thread_cpu_time();
     changed(make_set(followed_));
-    rest((Clock::now() - began) * kRestFactor);
+    rest((thread_cpu_time() - before) * kRestFactor);
     return ok();
   });
 }
 
 // With many leases that change all the time, sets must not take all of it: what comes meanwhile waits, and is one set then.
-void EtcdSource::rest(Clock::duration time) const {
+void EtcdSource::rest(std::chrono::nanoseconds time) const {
   pollfd stop_fd{.fd = stop_.fd(), .events = POLLIN, .revents = 0};
   (void)::poll(&stop_fd, 1, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()));
 }
