@@ -63,7 +63,7 @@ TEST_F(Refusal, Uplink) {
               testing::AllOf(HasSubstr("there is no interface eth7"), HasSubstr("eth0 (" + host_.address())));
   EXPECT_THAT(refused(leases_ + " --iface=lo"), HasSubstr("loopback"));
   EXPECT_THAT(refused(leases_ + " --iface-can-reach=203.0.113.1", "ip route del default"), HasSubstr("--iface-can-reach=203.0.113.1"));
-  EXPECT_THAT(refused(leases_), HasSubstr("there is no default route")) << "it was deleted";
+  EXPECT_THAT(refused(leases_), HasSubstr("there is no IPv4 default route")) << "it was deleted";
 }
 
 TEST_F(Refusal, LeaseDirectory) {

@@ -43,7 +43,7 @@ TEST_F(MovingDualStack, DevicesRulesAndPodsAreTakenOver) {
   const Pod& on_peer = peer_.add_pod("peer1");
   const Pod& on_stock = stock_.add_pod("stock1");
   for (const Pod* remote : {&on_peer, &on_stock}) expect_reached(old1, *remote);
-  const std::string lease_path = lab_.lease_dir() + "/subnets/'10.244.50.0-24&fd10:244:0:32::-64'";
+  const std::string lease_path = lab_.lease_dir() + "/subnets/'10.244.150.0-24&fd10:244:0:96::-64'";
   const std::string lease = node_.must("cat " + lease_path);
   const std::string env = node_.read("/run/flannel/subnet.env");
   start_merinod();
@@ -90,7 +90,7 @@ TEST_F(MovingDualStack, AndBackToFlannel) {
   EXPECT_EQ(node_.must("nft list tables | grep merino; ip6tables-nft-save | grep merino; ip -6 route | grep merino0; true"), "");
   EXPECT_EQ(proxies(), "");
   EXPECT_EQ(node_.read("/proc/sys/net/ipv6/conf/cni0/proxy_ndp"), "0\n");
-  EXPECT_THAT(node_.must("ip -o addr show dev cni0"), AllOf(HasSubstr("10.244.50.1/24"), HasSubstr("fd10:244:0:32::1/64")));
+  EXPECT_THAT(node_.must("ip -o addr show dev cni0"), AllOf(HasSubstr("10.244.150.1/24"), HasSubstr("fd10:244:0:96::1/64")));
 
   start_flanneld();
   install_flannel_plugin();
@@ -109,7 +109,7 @@ TEST_F(MovingDualStack, ABridgeIsMadeWithBothGateways) {
   const Pod& fresh = add_pod("fresh");
   stop_merinod();
   ASSERT_TRUE(cleanup().ok());
-  EXPECT_THAT(node_.must("ip -o addr show dev cni0"), AllOf(HasSubstr("10.244.50.1/24"), HasSubstr("fd10:244:0:32::1/64")));
+  EXPECT_THAT(node_.must("ip -o addr show dev cni0"), AllOf(HasSubstr("10.244.150.1/24"), HasSubstr("fd10:244:0:96::1/64")));
   start_flanneld();
   install_flannel_plugin();
   const Pod& back = add_pod("back");
