@@ -45,12 +45,12 @@ Result<bool> keep_lease(Site& site);       // all leases read; the own one renew
 Result<bool> keep_subnet_env(Site& site);  // what the CNI plugin reads
 Result<bool> announce(Site& site);         // once: the store learns that the network is up
 // steps_network.cpp
-Result<bool> keep_device(Site& site);   // merino0 and its two addresses
-Result<bool> keep_sysctls(Site& site);  // what forwarding needs
-Result<bool> keep_route(Site& site);    // the network's one route
+Result<bool> keep_device(Site& site);           // merino0 and its two addresses
+Result<bool> keep_sysctls(Site& site);          // what forwarding needs
+Result<bool> keep_route(Site& site);            // the network's one route
 Result<bool> keep_endpoint_routes(Site& site);  // IPv6 tunnels: their own copy of the uplink's routes
-Result<bool> keep_rules(Site& site);    // masquerade
-Result<bool> keep_forward(Site& site);  // accept rules where FORWARD drops
+Result<bool> keep_rules(Site& site);            // masquerade
+Result<bool> keep_forward(Site& site);          // accept rules where FORWARD drops
 // takeover.cpp
 Result<bool> take_over_device(Site& site);  // flanneld's device makes way for merino0
 Result<bool> take_over_rules(Site& site);   // flanneld's rules go, when merino's stand

@@ -149,7 +149,8 @@ Result<bool> keep_endpoint_routes(Site& site) {
   }
   bool changed = TRY(site.netlink.ensure_locked_routes(kEndpointTable, routes));
   changed |= TRY(site.netlink.ensure_udp_rule(kEndpointRule, kEndpointTable, node.conf.vxlan.port));
-  if (changed) spdlog::info("{} routes of {} copied for the IPv6 tunnel: ip -6 route show table {}", routes.size(), node.uplink.name, kEndpointTable);
+  if (changed)
+    spdlog::info("{} routes of {} copied for the IPv6 tunnel: ip -6 route show table {}", routes.size(), node.uplink.name, kEndpointTable);
   return changed;
 }
 

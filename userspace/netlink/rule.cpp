@@ -1,6 +1,6 @@
 #include <linux/fib_rules.h>
-#include <netinet/in.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
