@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/nft.h"
@@ -30,11 +31,11 @@ json address_match(const char* field, const Prefix& network) {
 // Chains of "inet" have rules for either family: does this one look into packets of the other?
 bool is_of_other_family(const json& rule, Family family) {
   const char* other = protocol_of(family == Family::v4 ? Family::v6 : Family::v4);
-  for (const json& expression : rule.value("expr", json::array())) {
-    const json::json_pointer payload("/match/left/payload");
-    if (expression.is_object() && expression.contains(payload) && nft_text(expression[payload], "protocol") == other) return true;
-  }
-  return false;
+  const json::json_pointer payload("/match/left/payload");
+  const json expressions = rule.value("expr", json::array());
+  return std::any_of(expressions.begin(), expressions.end(), [&](const json& expression) {
+    return expression.is_object() && expression.contains(payload) && nft_text(expression[payload], "protocol") == other;
+  });
 }
 
 // What a rule does, without counters and without the comment as iptables stores it (an xt extension).

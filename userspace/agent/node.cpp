@@ -184,9 +184,12 @@ PeerSelection select_peers(const Node& node) {
     std::string reason = lease_obstacle(node, lease);
     for (const Family family : families(node)) {
       if (!reason.empty()) break;
-      auto peer = make_peer(node, lease, family);
-      if (peer) selection.peers.push_back(*std::move(peer));
-      if (!peer) reason = peer.error().what;
+      const auto peer = make_peer(node, lease, family);
+      if (peer) {
+        selection.peers.push_back(*peer);
+      } else {
+        reason = peer.error().what;
+      }
     }
     if (!reason.empty()) selection.ignored.push_back({format_subnet_key(lease.subnet), reason});
   }

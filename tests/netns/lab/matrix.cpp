@@ -36,7 +36,11 @@ int learn_path_mtu(const Place& from, const std::string& address, int mtu) {
 }
 
 void let_the_other_side_learn(const Place& from, const std::string& target, int size) {
-  if (target.starts_with('[')) traffic(from, fmt::format("udp --count 2 --timeout 200 --payload {} --to {}", size, target));
+  if (!target.starts_with('[')) return;
+  // The first ones may be lost where neighbours are not known yet, and then nothing is learned from them.
+  const std::string datagrams = fmt::format("udp --count 2 --timeout 200 --payload {} --to {}", size, target);
+  for (int i = 0; i < 5 && !traffic(from, datagrams).ok; i++) {
+  }
 }
 
 void expect_matrix(const Place& from, const Place& to, const std::string& address, const MatrixOptions& options) {
