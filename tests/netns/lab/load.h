@@ -1,4 +1,5 @@
-// Traffic that goes on while something happens: a 1 ms ping, UDP requests and answers at the same pace, and a paced TCP stream.
+// Traffic that goes on while something happens: a ping every 10 ms, and UDP requests with their answers and a paced TCP stream every
+// millisecond.
 #pragma once
 
 #include <string>
