@@ -45,7 +45,7 @@ std::string new_event(const std::string& name, const std::string& node_name, con
 Status KubeEvents::tell(KubeClient& client, const std::string& node_name, const OperatorNotice& notice, SystemTime now) {
   if (const auto known = told_.find(notice); known != told_.end()) {
     Told& told = known->second;
-    const Status counted = client.patch_event(told.name, dump({{"count", told.count + 1}, {"lastTimestamp", rfc3339(now)}}));
+    Status counted = client.patch_event(told.name, dump({{"count", told.count + 1}, {"lastTimestamp", rfc3339(now)}}));
     if (counted) ++told.count;
     if (counted || counted.error().kind != ErrorKind::not_found) return counted;
     told_.erase(known);  // forgotten by the server

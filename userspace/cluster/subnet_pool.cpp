@@ -45,8 +45,8 @@ Result<Prefix> read_network(const JsonObject& object, const FamilyKeys& keys) {
                        keys.remedy);
   }
   // Of what Prefix takes for IPv4 addresses; the range's neighbour stands for it.
-  static const IpAddress kBesideMapped = IpAddress::parse("::fffe:0:0").value_or(IpAddress());
-  if (network->length() < 96 && network->contains(kBesideMapped)) {
+  static const IpAddress beside_mapped = IpAddress::parse("::fffe:0:0").value_or(IpAddress());
+  if (network->length() < 96 && network->contains(beside_mapped)) {
     return with_remedy(fail(ErrorKind::invalid, "{} is {}, which contains the IPv4-mapped addresses, ::ffff:0:0/96",
                             object.where(keys.network), network->to_string()),
                        keys.remedy);

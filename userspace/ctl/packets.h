@@ -25,7 +25,7 @@ struct PacketNames {
 PacketNames read_packet_names(const std::vector<PodRow>& pods, const merino_config& config);
 
 struct DropRow {
-  Counter counter;
+  Counter counter{};
   std::optional<Sighting> last;
 };
 // Reasons for which anything was dropped.

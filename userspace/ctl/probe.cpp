@@ -98,7 +98,8 @@ Status Echo::open() {
   socket_ = Fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6}));
   if (!socket_) return fail_errno(errno, "open a socket for ICMP");
   // PROBE: "don't fragment", whatever the path was found to carry before.
-  const int discover = v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE;
+  static_assert(int{IP_PMTUDISC_PROBE} == int{IPV6_PMTUDISC_PROBE});
+  const int discover = IP_PMTUDISC_PROBE;
   const int option = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
   if (::setsockopt(socket_.get(), v4 ? int{IPPROTO_IP} : int{IPPROTO_IPV6}, option, &discover, sizeof(discover)) != 0)
     return fail_errno(errno, "set up a socket for ICMP");
