@@ -37,12 +37,13 @@ TEST_P(FastPath, IsSwitchedUnderTraffic) {
   const Pod& beside = a.add_pod("a2");
   const Pod& on_b = b.add_pod("b1");
   const Pod& on_stock = stock.add_pod("stock1");
+  constexpr const char* kPingInterval = "0.01";  // four at once
   std::vector<std::unique_ptr<Load>> loads;
   for (const Family family : each(GetParam().families)) {
     const int port = family == Family::v4 ? 7504 : 7506;
     ASSERT_TRUE(ping(on_a, "-c 1 " + on_b.address(family)).all());
-    loads.push_back(std::make_unique<Load>(on_a, on_b, on_b.address(family), port));
-    loads.push_back(std::make_unique<Load>(on_a, on_stock, on_stock.address(family), port));
+    loads.push_back(std::make_unique<Load>(on_a, on_b, on_b.address(family), port, kPingInterval));
+    loads.push_back(std::make_unique<Load>(on_a, on_stock, on_stock.address(family), port, kPingInterval));
   }
   const std::string off = net_conf(GetParam(), R"("FastPath": false)");
   restart(lab, {&a}, off);

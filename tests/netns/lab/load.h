@@ -1,5 +1,4 @@
-// Traffic that goes on while something happens: a ping every 10 ms, and UDP requests with their answers and a paced TCP stream every
-// millisecond.
+// Traffic that goes on while something happens: a 1 ms ping, UDP requests and answers at the same pace, and a paced TCP stream.
 #pragma once
 
 #include <string>
@@ -11,7 +10,8 @@ namespace merino::lab {
 class Load {
  public:
   // From a place to another, which has the address. One at a time for each `to` and port.
-  Load(const Place& from, const Place& to, const std::string& address, int port = 7500);
+  // Below 10 ms ping asks without end: of several at once, `ping_interval` of more leaves processors to others.
+  Load(const Place& from, const Place& to, const std::string& address, int port = 7500, const std::string& ping_interval = "0.001");
 
   // Ends it, prints what was lost, and fails the test if anything was.
   void expect_whole(const std::string& event);
