@@ -54,6 +54,10 @@ class Api:
     def pods(self, selector='', namespace='default'):
         return self.get(f'/api/v1/namespaces/{namespace}/pods?labelSelector={selector}')['items']
 
+    def reread(self, pod):
+        """The pod as it is now."""
+        return self.get(f'/api/v1/namespaces/{pod["metadata"]["namespace"]}/pods/{pod["metadata"]["name"]}')
+
     def kubectl(self, *words, **options):
         return run([*self.kubectl_argv, *words], **options).stdout
 

@@ -174,11 +174,14 @@ class Cluster:
 
     def process_of(self, pod):
         """The process id of a pod's first container, on its node."""
-        container = pod['status']['containerStatuses'][0]['containerID'].removeprefix('containerd://')
-        for line in self.nodes[pod['spec']['nodeName']].run(['ctr', '--namespace=k8s.io', 'tasks', 'list']).stdout.splitlines():
-            if line.startswith(container):
-                return int(line.split()[1])
-        raise Failed(f'{pod["metadata"]["name"]} has no process')
+        def probe():
+            # Read anew: a status may still name the container before the last restart.
+            container = self.api.reread(pod)['status']['containerStatuses'][0]['containerID'].removeprefix('containerd://')
+            for line in self.nodes[pod['spec']['nodeName']].run(['ctr', '--namespace=k8s.io', 'tasks', 'list']).stdout.splitlines():
+                if line.startswith(container):
+                    return int(line.split()[1])
+            return None
+        return wait_until(f'{pod["metadata"]["name"]} has a process', probe, 30)
 
     def expect_only_pods(self):
         """Each node has exactly what belongs to the pods that run on it."""
