@@ -83,6 +83,10 @@ void expect_only(const Lab& lab, const Node& node, const PodNetwork& network) {
       node.must("bpftool -j map dump pinned /sys/fs/bpf/merino/peers | jq -c '[.[] | (.formatted // .).value.kind] | unique'");
   const int kind = near_way(network.backend) == Way::direct ? 2 : network.backend == Backend::udp ? 3 : 1;
   EXPECT_EQ(peers, fmt::format("[{}]\n", kind));
+  // The IPv6 tunnel's own routes: with it only.
+  const bool own_routes = vxlan && network.families != Families::ipv4;
+  EXPECT_EQ(node.must("ip -6 rule").find("lookup 8472") != std::string::npos, own_routes) << node.must("ip -6 rule");
+  EXPECT_EQ(!node.must("ip -6 route show table 8472 2>/dev/null || true").empty(), own_routes);
 }
 
 // Everything that a backend makes on a node.

@@ -173,9 +173,15 @@ TEST(Alloc, TakesBackWhatAnotherBackendMade) {
   const std::string subnet = node.subnet();
   node.agent().signal(SIGTERM);
   node.agent().wait();
+  // What an IPv6 tunnel has left.
+  node.must(
+      "ip -6 rule add priority 8472 iif lo ipproto udp dport 8472 lookup 8472; ip -6 route add 2001:db8::/64 dev eth0 table 8472 mtu lock "
+      "1400");
   node.write("/etc/kube-flannel/net-conf.json", R"({"Network": "10.244.0.0/16", "Backend": {"Type": "alloc"}})");
   node.start_agent();
   node.wait_ready();
+  EXPECT_EQ(node.must("ip -6 rule").find("8472"), std::string::npos);
+  EXPECT_EQ(node.must("ip -6 route show table 8472 2>/dev/null || true"), "");
   EXPECT_EQ(node.subnet(), subnet);
   EXPECT_FALSE(node.run("ip link show merino0").ok());
   EXPECT_FALSE(node.run("test -e " MERINO_PIN_ROOT).ok());

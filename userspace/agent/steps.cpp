@@ -26,8 +26,7 @@ void add_steps(Reconciler& reconciler, Site& site) {
   }
   add("device", cause::kNetwork, {"uplink", "lease"}, keep_device);
   add("sysctls", cause::kNetwork, {"device"}, keep_sysctls);
-  if (site.node.conf.backend == BackendType::vxlan && site.node.conf.pools.v6)
-    add("endpoint-routes", cause::kNetwork, {"uplink"}, keep_endpoint_routes);
+  add("endpoint-routes", cause::kNetwork, {"uplink"}, keep_endpoint_routes);
   add("programs", 0, {"device", "uplink"}, keep_programs);
   std::vector<std::string> peers_need = {"programs", "lease"};
   if (site.node.conf.has_direct_peers()) {

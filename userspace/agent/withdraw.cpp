@@ -16,12 +16,11 @@ Result<bool> withdraw_datapath(Netlink& netlink) {
   const bool has_device = device && device->kind == "vxlan";
   std::error_code unknown;
   const bool has_pins = std::filesystem::exists(pins::kRoot, unknown);
-  if (!has_device && !has_pins) return false;
+  const bool has_routes = TRY(withdraw_endpoint_routes(netlink));
+  if (!has_device && !has_pins) return has_routes;
   std::vector<unsigned> indexes;
   for (const Link& link : TRY(netlink.links())) indexes.push_back(link.index);
   TRY(detach_all(indexes));
-  TRY(netlink.remove_rule(kEndpointRule, kEndpointTable));
-  TRY(netlink.ensure_locked_routes(kEndpointTable, {}));
   if (has_device) {
     TRY(netlink.delete_link(device->index));
     spdlog::info("device {} removed", kDeviceName);
@@ -29,6 +28,11 @@ Result<bool> withdraw_datapath(Netlink& netlink) {
   TRY(remove_pins());
   spdlog::info("BPF programs and maps removed");
   return true;
+}
+
+Result<bool> withdraw_endpoint_routes(Netlink& netlink) {
+  TRY(netlink.remove_rule(kEndpointRule, kEndpointTable));
+  return netlink.ensure_locked_routes(kEndpointTable, {});
 }
 
 }  // namespace merino

@@ -10,4 +10,7 @@ namespace merino {
 // carries on with what it knows. True if there was anything.
 Result<bool> withdraw_datapath(Netlink& netlink);
 
+// The IPv6 tunnel's rule and the table of its own routes. True if there were routes. A kernel without IPv6 has neither.
+Result<bool> withdraw_endpoint_routes(Netlink& netlink);
+
 }  // namespace merino
