@@ -31,6 +31,8 @@ Result<bool> withdraw_datapath(Netlink& netlink) {
 }
 
 Result<bool> withdraw_endpoint_routes(Netlink& netlink) {
+  std::error_code no_ipv6;
+  if (!std::filesystem::exists("/proc/net/if_inet6", no_ipv6)) return false;
   TRY(netlink.remove_rule(kEndpointRule, kEndpointTable));
   return netlink.ensure_locked_routes(kEndpointTable, {});
 }

@@ -70,8 +70,9 @@ Result<std::vector<FoundRoute>> list_routes(nl_sock* socket, Family family, unsi
   if (link_index != 0) request.put(RTA_OIF, link_index);
   return dump<FoundRoute>(socket, request, "list routes", [&](const nlmsghdr& message) {
     auto found = parse_route(message);
-    const bool wanted =
-        found && found->table == table && found->type == RTN_UNICAST && (link_index == 0 || found->route.link_index == link_index);
+    // Where a family is not there, the kernel answers with the routes of those that are.
+    const bool wanted = found && found->route.destination.family() == family && found->table == table && found->type == RTN_UNICAST &&
+                        (link_index == 0 || found->route.link_index == link_index);
     return wanted ? found : std::nullopt;
   });
 }
