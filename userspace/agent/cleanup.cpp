@@ -130,6 +130,7 @@ class Cleanup {
 
   Status withdraw() {
     TRY(withdraw_datapath(netlink_));
+    TRY(withdraw_endpoint_routes(netlink_));
     return ok();
   }
 

@@ -15,6 +15,9 @@ void add_steps(Reconciler& reconciler, Site& site) {
                   .needs = {"uplink"},
                   .run = [&site] { return keep_lease(site); },
                   .longest_backoff = std::chrono::minutes(1)});
+  const bool has_endpoint_routes = site.node.conf.backend == BackendType::vxlan && site.node.conf.pools.v6;
+  // Another backend, or another choice of families, may have left them. Nobody makes them meanwhile: no event is a reason to look.
+  if (!has_endpoint_routes) add("endpoint-routes", 0, {}, [](Site& with) { return withdraw_endpoint_routes(with.netlink); });
   if (site.node.conf.backend == BackendType::alloc) {
     // A lease, its masquerade and its file: something else moves the packets, and what another backend left is in its way.
     add("withdrawal", cause::kNetwork, {"lease"}, [](Site& with) { return withdraw_datapath(with.netlink); });
@@ -26,7 +29,7 @@ void add_steps(Reconciler& reconciler, Site& site) {
   }
   add("device", cause::kNetwork, {"uplink", "lease"}, keep_device);
   add("sysctls", cause::kNetwork, {"device"}, keep_sysctls);
-  add("endpoint-routes", cause::kNetwork, {"uplink"}, keep_endpoint_routes);
+  if (has_endpoint_routes) add("endpoint-routes", cause::kNetwork, {"uplink"}, keep_endpoint_routes);
   add("programs", 0, {"device", "uplink"}, keep_programs);
   std::vector<std::string> peers_need = {"programs", "lease"};
   if (site.node.conf.has_direct_peers()) {

@@ -8,7 +8,6 @@
 
 #include "agent/steps.h"
 #include "agent/takeover.h"
-#include "agent/withdraw.h"
 #include "netlink/sysctl.h"
 
 namespace merino {
@@ -140,8 +139,6 @@ Result<bool> keep_route(Site& site) {
 // its own that no such message changes; pods know its MTU.
 Result<bool> keep_endpoint_routes(Site& site) {
   const Node& node = site.node;
-  // Another backend, or another choice of families, may have left them.
-  if (node.conf.backend != BackendType::vxlan || !node.conf.pools.v6) return withdraw_endpoint_routes(site.netlink);
   std::vector<Route> routes;
   std::set<Prefix> seen;
   for (const Route& main : TRY(site.netlink.routes(Family::v6))) {

@@ -16,8 +16,7 @@ Result<bool> withdraw_datapath(Netlink& netlink) {
   const bool has_device = device && device->kind == "vxlan";
   std::error_code unknown;
   const bool has_pins = std::filesystem::exists(pins::kRoot, unknown);
-  const bool has_routes = TRY(withdraw_endpoint_routes(netlink));
-  if (!has_device && !has_pins) return has_routes;
+  if (!has_device && !has_pins) return false;
   std::vector<unsigned> indexes;
   for (const Link& link : TRY(netlink.links())) indexes.push_back(link.index);
   TRY(detach_all(indexes));

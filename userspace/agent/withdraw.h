@@ -6,8 +6,8 @@
 
 namespace merino {
 
-// Programs, merino0 with its addresses and routes, the tunnel's rule and table, and pins. What is gone already is passed over; the stack
-// carries on with what it knows. True if there was anything.
+// Programs, merino0 with its addresses and routes, and pins. What is gone already is passed over; the stack carries on with what it
+// knows. True if there was anything.
 Result<bool> withdraw_datapath(Netlink& netlink);
 
 // The IPv6 tunnel's rule and the table of its own routes. True if there were routes. A kernel without IPv6 has neither.

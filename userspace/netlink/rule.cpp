@@ -36,8 +36,7 @@ Result<bool> Netlink::ensure_udp_rule(uint32_t priority, uint32_t table, uint16_
 Status Netlink::remove_rule(uint32_t priority, uint32_t table) {
   Request request = rule_request(RTM_DELRULE, 0, priority, table);
   auto removed = exchange(socket_.get(), request, fmt::format("delete IPv6 rule {}", priority));
-  // EAFNOSUPPORT: a kernel without IPv6 has no rules of it.
-  if (!removed && (removed.error().sys_errno == ENOENT || removed.error().sys_errno == EAFNOSUPPORT)) return ok();
+  if (!removed && removed.error().sys_errno == ENOENT) return ok();
   return removed;
 }
 
