@@ -93,7 +93,8 @@ struct merino_family {
 	struct merino_addr network;  /* the pod network, host bits zero */
 	__u32 network_len;	     /* bits of the 128-bit address; 0: the node has no network of this family */
 	__u8 vtep_mac[MERINO_ETH_ALEN];
-	__u8 reserved[2];
+	__u8 on_link_len; /* bits of the 128-bit address: who shares them with `underlay` is the uplink's neighbour; 0: ask the routes */
+	__u8 reserved;
 };
 
 /* The programs' frozen configuration (.rodata); another value means loading the programs again and swapping them in the links. */

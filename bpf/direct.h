@@ -6,9 +6,6 @@
 #include "lookup.h"
 #include "verdict.h"
 
-/* AF_INET and AF_INET6, without the C library's headers. */
-#define INET_FAMILY 2
-#define INET6_FAMILY 10
 #define VLAN_ID_MASK 0x0fff
 
 static __always_inline int is_direct(const struct merino_peer *peer)

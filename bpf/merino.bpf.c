@@ -323,6 +323,8 @@ static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
 		return MERINO_LINK_LOCAL;
 	if (!lookup_peer(&flow.dst, flow.family, &peer))
 		return MERINO_NO_PEER;
+	if (!forget_route(skb))
+		return MERINO_HELPER;
 	if (is_direct(&peer))
 		return direct_send(&peer) ? MERINO_HOST_DIRECT : MERINO_HELPER;
 	if (is_udp(&peer)) {

@@ -102,6 +102,8 @@ static __always_inline __be32 addr_word(const volatile struct merino_addr *addr,
 	return ((const volatile __be32 *)addr->bytes)[word];
 }
 
+#define V4_MAPPED_BITS 96 /* in front of an IPv4 address */
+
 static __always_inline struct merino_addr addr_from_v4(__be32 v4)
 {
 	struct merino_addr addr = {};

@@ -34,7 +34,7 @@ static __always_inline enum merino_reason udp_send(struct __sk_buff *skb, const 
 	if (!room)
 		return MERINO_MALFORMED;
 	__builtin_memcpy(room, &outer, sizeof(outer));
-	bpf_redirect_neigh(merino_config.uplink_ifindex, NULL, 0, 0);
+	send_outer(peer);
 	return GO_ON;
 }
 

@@ -66,7 +66,7 @@ static __always_inline enum merino_reason vxlan_send(struct __sk_buff *skb, cons
 		return MERINO_MALFORMED;
 	__builtin_memcpy(room, &outer, sizeof(outer));
 	__builtin_memcpy(room + sizeof(outer), &payload, sizeof(payload));
-	bpf_redirect_neigh(merino_config.uplink_ifindex, NULL, 0, 0);
+	send_outer(peer);
 	return GO_ON;
 }
 

@@ -1,4 +1,6 @@
 // The programs on real devices: where packets come out, and what BPF_PROG_TEST_RUN cannot make (GSO types, scattered packets, real tags).
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 
 #include "bpf/attached_fixture.h"
@@ -62,6 +64,29 @@ TEST_F(Attached, SendsToThePeerByTheNeighbourOfTheUplink) {
   ASSERT_TRUE(received);
   const Frame wanted = on_the_wire(with(ip, [](auto& changed) { changed.ttl(63); }), received->frame);
   EXPECT_TRUE(received->frame == wanted) << difference(received->frame, wanted);
+}
+
+// By its own MAC address if it is on the segment that the configuration names, else as the node's routes say.
+TEST_F(AttachedTest, AsksTheRoutesOnlyForAPeerThatIsNotOnLink) {
+  topology.node().ip(
+      fmt::format("neigh add 192.168.50.254 lladdr {} dev uplink nud permanent\nroute add {}/32 via 192.168.50.254", kOtherMac, kPeer2));
+  const auto receiver_of_a_packet_to_peer2 = [&](merino_config config, int on_link_len, void (LoadedPrograms::*fill)()) {
+    config.v4.on_link_len = static_cast<uint8_t>(on_link_len);
+    LoadedPrograms loaded(config);
+    (loaded.*fill)();
+    const Fd link = attach_next(loaded.fd(Program::from_pod), "vetha", Direction::ingress);
+    const auto before = loaded.counters();
+    pod_a.send(from_pod_a(udp(kPodA, kPodAtPeer2)));
+    EXPECT_THAT(wait_for(loaded, before, 1), ElementsAre(testing::Field(&Count::reason, MERINO_ENCAP)));
+    const auto received = wire.receive();
+    return received ? fmt::format("{:02x}", fmt::join(received->frame.begin(), received->frame.begin() + MERINO_ETH_ALEN, ":"))
+                    : "nothing was received";
+  };
+  for (const auto& [on_link_len, wanted] : {std::pair{0, kOtherMac}, {96 + 24, kWireMac}, {96 + 30, kWireMac}, {96 + 32, kOtherMac}}) {
+    SCOPED_TRACE(on_link_len);
+    EXPECT_EQ(receiver_of_a_packet_to_peer2(topology.config(), on_link_len, &LoadedPrograms::fill), wanted);
+    EXPECT_EQ(receiver_of_a_packet_to_peer2(topology.udp_config(), on_link_len, &LoadedPrograms::fill_udp), wanted);
+  }
 }
 
 TEST_F(Attached, DeliversFromThePeer) {

@@ -52,6 +52,55 @@ TEST_P(Underlays, PodsReachEachOther) {
   }
 }
 
+// The programs know who is on the segment; what the operator says of one of them holds all the same.
+TEST(UnderlayRoutes, AreFollowedAsTheyChange) {
+  Lab lab;
+  Node& a = lab.add_node("a");
+  Node& b = lab.add_node("b");
+  lab.wait_ready();
+  const Pod& on_a = a.add_pod("a1");
+  const Pod& on_b = b.add_pod("b1");
+  const std::string router = "192.168.88.1";
+  const auto passes_router = [&] {
+    lab.underlay().must("nft -f -",
+                        "table ip seen\ndelete table ip seen\ntable ip seen { chain forward { type filter hook forward priority 0; "
+                        "udp dport 8472 counter; }; }");
+    on_a.must("ping -c 1 -W 5 " + on_b.address());
+    return lab.underlay().must("nft list table ip seen").find("packets 0 ") == std::string::npos;
+  };
+  const auto expect_router = [&](bool wanted) {
+    EXPECT_TRUE(eventually([&] { return passes_router() == wanted; })) << a.must("ip route; ip rule");
+    expect_fast(on_a, on_b, on_b.address(), {&a, &b}, Way::tunnel);
+  };
+  expect_router(false);
+  a.must("ip route add " + b.address() + " via " + router);
+  expect_router(true);
+  a.must("ip route del " + b.address());
+  expect_router(false);
+  a.must("ip route add default via " + router + " table 77 && ip rule add to " + b.address() + " lookup 77");
+  expect_router(true);
+  a.must("ip rule del to " + b.address() + " lookup 77");
+  expect_router(false);
+}
+
+// The kernel keeps a packet until it knows the neighbour's MAC address, and then sends it by the packet's own route, if it has one.
+TEST(FirstPacket, OfTheHostWaitsForTheNeighbour) {
+  for (const Backend backend : {Backend::vxlan, Backend::host_gw, Backend::udp}) {
+    SCOPED_TRACE(to_string(backend));
+    const PodNetwork network{backend, Families::ipv4};
+    Lab lab;
+    Node& a = lab.add_node("a", {.net_conf = net_conf(network)});
+    Node& b = lab.add_node("b", {.net_conf = net_conf(network)});
+    lab.wait_ready();
+    wait_for_direct_peers(a, network, 1);
+    const Pod& on_b = b.add_pod("b1");
+    for (int round = 0; round < 3; ++round) {
+      a.must("ip neigh flush to " + b.address() + " dev eth0");
+      EXPECT_TRUE(a.run("ping -c 1 -W 3 " + on_b.address()).ok()) << round;
+    }
+  }
+}
+
 TEST(VniAndPort, AreThoseOfTheConfiguration) {
   Lab lab;
   const NodeOptions node{.net_conf = net_conf({}, R"("VNI": 4242, "Port": 4789)")};

@@ -51,6 +51,26 @@ class Routes : public NetlinkTest {
   unsigned d1 = 0;
 };
 
+// bpf_redirect_neigh() looks for its route with the interface given.
+TEST_F(Routes, ThoseOverAnInterface) {
+  run_ip("route add 10.1.0.0/16 via 192.0.2.2");
+  run_ip("route add 10.2.0.0/16 dev d1");
+  run_ip("route add 10.3.0.0/16 nexthop via 192.0.2.3 nexthop dev d1");
+  std::vector<std::string> destinations;
+  for (const Route& route : must(netlink().routes_over(d0, Family::v4))) destinations.push_back(route.destination.to_string());
+  EXPECT_THAT(destinations, testing::UnorderedElementsAre("192.0.2.0/24", "10.1.0.0/16", "10.3.0.0/16"));
+}
+
+TEST_F(Routes, RulesBesideTheKernelsAreNoticed) {
+  EXPECT_FALSE(must(netlink().has_policy_rules(Family::v4)));
+  EXPECT_FALSE(must(netlink().has_policy_rules(Family::v6)));
+  run_ip("rule add to 198.51.100.0/24 lookup 77");
+  EXPECT_TRUE(must(netlink().has_policy_rules(Family::v4)));
+  EXPECT_FALSE(must(netlink().has_policy_rules(Family::v6)));
+  run_ip("rule del to 198.51.100.0/24 lookup 77");
+  EXPECT_FALSE(must(netlink().has_policy_rules(Family::v4)));
+}
+
 TEST_F(Routes, EveryShapeIsSetOnce) {
   expect_set(on_link("10.244.0.0/16", d0));
   expect_set(on_link("10.244.1.5/32", d0));

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 
 #include "agent/uplink.h"
@@ -223,6 +224,51 @@ TEST(DualStackUplink, IsRefreshedAsLongAsBothAddressesAreThere) {
   EXPECT_EQ(refresh_uplink(uplink, snapshot).value(), uplink);
   std::erase_if(snapshot.addresses, [](const LinkAddress& address) { return address.prefix.address() == ip("2001:db8::15"); });
   EXPECT_THAT(refresh_uplink(uplink, snapshot).error().message(), HasSubstr("eth0 no longer has the address 2001:db8::15"));
+}
+
+struct OnLinkCase {
+  const char* name;
+  std::vector<Route> routes;
+  const char* prefix;  // empty: none
+};
+
+void PrintTo(const OnLinkCase& parameter, std::ostream* out) { *out << parameter.name; }
+
+Route route_over(unsigned link, const char* destination, const char* gateway = "") {
+  Route route;
+  route.destination = *Prefix::parse(destination);
+  route.link_index = link;
+  if (*gateway != 0) route.gateway = ip(gateway);
+  route.scope = route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  return route;
+}
+
+Route through_ipv6(unsigned link, const char* destination) {
+  Route route = route_over(link, destination);
+  route.scope = RT_SCOPE_UNIVERSE;
+  return route;
+}
+
+class OnLink : public testing::TestWithParam<OnLinkCase> {};
+INSTANTIATE_TEST_SUITE_P(
+    Prefix, OnLink,
+    testing::Values(OnLinkCase{"OfTheAddress", {route_over(2, "0.0.0.0/0", "10.0.2.2"), route_over(2, "10.0.2.0/24")}, "10.0.2.0/24"},
+                    OnLinkCase{"TheLongestOfTwo", {route_over(2, "10.0.2.0/24"), route_over(2, "10.0.2.0/28")}, "10.0.2.0/28"},
+                    OnLinkCase{"OneWithinIsANeighbourToo", {route_over(2, "10.0.2.0/24"), route_over(2, "10.0.2.128/25")}, "10.0.2.0/24"},
+                    OnLinkCase{"NoneOfAnAddressAlone", {route_over(2, "0.0.0.0/0", "10.0.2.2")}, ""},
+                    OnLinkCase{"NoneOfAnotherSegment", {route_over(2, "10.0.3.0/24")}, ""},
+                    OnLinkCase{"NoneOfAnotherInterface", {route_over(3, "10.0.2.0/24")}, ""},
+                    OnLinkCase{"NoneBehindARouter", {route_over(2, "10.0.2.0/24", "10.0.2.2")}, ""},
+                    OnLinkCase{"NoneBehindAnIpv6Router", {through_ipv6(2, "10.0.2.0/24")}, ""},
+                    OnLinkCase{"OneHostBehindARouter", {route_over(2, "10.0.2.0/24"), route_over(2, "10.0.2.7/32", "10.0.2.2")}, ""},
+                    OnLinkCase{"SeveralNextHops", {route_over(2, "10.0.2.0/24"), route_over(0, "10.0.2.8/29")}, ""},
+                    OnLinkCase{"AnotherWayForAll", {route_over(2, "10.0.2.0/24"), route_over(2, "10.0.2.0/24", "10.0.2.2")}, ""}),
+    [](const auto& value) { return value.param.name; });
+
+TEST_P(OnLink, IsByTheRoutes) {
+  const Uplink uplink{2, "eth0", 1500, {}, {}};
+  const auto prefix = on_link_prefix(uplink, ip("10.0.2.15"), GetParam().routes);
+  EXPECT_EQ(prefix ? prefix->to_string() : "", GetParam().prefix);
 }
 
 }  // namespace

@@ -139,6 +139,7 @@ merino_config programs_config(const Node& node) {
     its.network_len = static_cast<uint32_t>(network.mapped_length());
     if (node.vtep_mac[family]) to_abi(*node.vtep_mac[family], its.vtep_mac);
   }
+  if (node.on_link) config.v4.on_link_len = static_cast<uint8_t>(node.on_link->mapped_length());
   config.uplink_ifindex = node.uplink.index;
   config.device_ifindex = node.device_index;
   config.vni = node.conf.vxlan.vni;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct Node {
   Lease lease;
   LeaseSet leases;                             // of all nodes, the own one among them
   unsigned device_index = 0;                   // merino0; 0 as long as there is none
+  std::optional<Prefix> on_link;               // around the uplink's IPv4 address: who is in it is its neighbour
   std::map<IpAddress, SegmentHost> segment{};  // by public address, of the leases that are candidates for DIRECT peers
   bool conntrack = false;                      // the kernel can say whether a flow is translated
 };

@@ -27,6 +27,13 @@ Result<NetworkSnapshot> snapshot_of(Netlink& netlink, const std::string& interfa
   return snapshot;
 }
 
+// Only IPv4 tunnels are the programs' own. Where rules choose among routes, the kernel is asked about each packet.
+Result<std::optional<Prefix>> find_on_link(Netlink& netlink, const Uplink& uplink) {
+  const auto& address = uplink.address[Family::v4];
+  if (!address || TRY(netlink.has_policy_rules(Family::v4))) return std::nullopt;
+  return on_link_prefix(uplink, *address, TRY(netlink.routes_over(uplink.index, Family::v4)));
+}
+
 const Lease* own_lease(const Node& node) {
   for (const Lease& lease : node.leases.leases) {
     if (lease.subnet == node.lease.subnet && lease.attributes.public_ip == node.lease.attributes.public_ip) return &lease;
@@ -80,7 +87,9 @@ Result<bool> follow_uplink(Site& site) {
     fresh = choose_uplink(request_of(site.node), snapshot, [&](const IpAddress& address) { return site.netlink.route_to(address); });
     if (!fresh) return tl::unexpected(std::move(fresh).error());
   }
-  if (*fresh == uplink) return false;
+  auto on_link = TRY(find_on_link(site.netlink, *fresh));
+  const bool is_other_segment = std::exchange(site.node.on_link, on_link) != on_link;
+  if (*fresh == uplink) return is_other_segment;
   spdlog::warn("uplink was {} (index {}, {}, MTU {}), is {} (index {}, {}, MTU {})", uplink.name, uplink.index, to_string(uplink.address),
                uplink.mtu, fresh->name, fresh->index, to_string(fresh->address), fresh->mtu);
   uplink = *fresh;

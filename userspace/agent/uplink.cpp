@@ -217,6 +217,22 @@ Result<Uplink> choose_uplink(const UplinkRequest& request, const NetworkSnapshot
                   request.families.size() == 1 ? family_name(request.families.front()) : "IPv4 and an IPv6"));
 }
 
+std::optional<Prefix> on_link_prefix(const Uplink& uplink, const IpAddress& address, const std::vector<Route>& routes) {
+  const auto is_on_link = [&](const Route& route) {
+    return route.link_index == uplink.index && !route.gateway && route.scope == RT_SCOPE_LINK;
+  };
+  std::optional<Prefix> longest;
+  for (const Route& route : routes) {
+    if (!is_on_link(route) || !route.destination.contains(address)) continue;
+    if (!longest || route.destination.length() > longest->length()) longest = route.destination;
+  }
+  const bool all_are =
+      longest && std::ranges::all_of(routes, [&](const Route& route) {
+        return is_on_link(route) || route.destination.length() < longest->length() || !longest->contains(route.destination.address());
+      });
+  return all_are ? longest : std::nullopt;
+}
+
 Result<Uplink> refresh_uplink(const Uplink& uplink, const NetworkSnapshot& snapshot) {
   const Choice choice = TRY(by_name(snapshot, uplink.name));
   for (const Family family : kFamilies) {

@@ -50,4 +50,8 @@ Result<Uplink> choose_uplink(const UplinkRequest& request, const NetworkSnapshot
 // The same uplink as it is now (index, MTU), as long as an interface of its name still has its addresses; not_found otherwise.
 Result<Uplink> refresh_uplink(const Uplink& uplink, const NetworkSnapshot& snapshot);
 
+// The longest prefix around the uplink's `address` within which everybody is its neighbour, by the routes that lead over it; none if there
+// is no such route, or one within it leads elsewhere.
+std::optional<Prefix> on_link_prefix(const Uplink& uplink, const IpAddress& address, const std::vector<Route>& routes);
+
 }  // namespace merino

@@ -16,7 +16,7 @@ namespace {
 unsigned groups_of(NetlinkTopic topic) {
   switch (topic) {
     case NetlinkTopic::network:
-      return RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+      return RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE;
     case NetlinkTopic::neighbours:
     case NetlinkTopic::lost_neighbours:
       return RTMGRP_NEIGH;

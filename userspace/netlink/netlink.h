@@ -140,6 +140,8 @@ class Netlink {
 
   // --- routes (unicast, table main)
   Result<std::vector<Route>> routes(Family family);
+  // Those that may lead over one interface: its own, and those with several next hops.
+  Result<std::vector<Route>> routes_over(unsigned link_index, Family family);
   // Exactly this route for its destination (replaces one that differs, same metric 0). IPv6 has no scopes: there it is not compared.
   Result<bool> ensure_route(const Route& route);
   // By destination, interface and gateway if one is given. Gone already: success.
@@ -154,6 +156,9 @@ class Netlink {
   // The IPv6 rule of this priority: UDP packets of this host's own to `port` go by `table`, and by main where that has no route.
   Result<bool> ensure_udp_rule(uint32_t priority, uint32_t table, uint16_t port);
   Status remove_rule(uint32_t priority, uint32_t table);  // gone already: success
+
+  // Are there rules beside the kernel's own three? Then main does not say alone where a packet goes.
+  Result<bool> has_policy_rules(Family family);
 
   // --- neighbours
   Result<bool> ensure_neighbour(unsigned link_index, const IpAddress& address, const MacAddress& mac);  // NUD_PERMANENT

@@ -60,7 +60,7 @@ std::optional<FoundRoute> parse_route(const nlmsghdr& message) {
   return found;
 }
 
-// The unicast routes of a table, of one interface if `link_index` is not 0.
+// The unicast routes of a table; if `link_index` is not 0, those of that interface and those with several next hops.
 Result<std::vector<FoundRoute>> list_routes(nl_sock* socket, Family family, unsigned link_index, uint32_t table = RT_TABLE_MAIN) {
   rtmsg header{};
   header.rtm_family = static_cast<uint8_t>(kernel_family(family));
@@ -72,7 +72,7 @@ Result<std::vector<FoundRoute>> list_routes(nl_sock* socket, Family family, unsi
     auto found = parse_route(message);
     // Where a family is not there, the kernel answers with the routes of those that are.
     const bool wanted = found && found->route.destination.family() == family && found->table == table && found->type == RTN_UNICAST &&
-                        (link_index == 0 || found->route.link_index == link_index);
+                        (link_index == 0 || found->route.link_index == link_index || found->route.link_index == 0);
     return wanted ? found : std::nullopt;
   });
 }
@@ -153,9 +153,11 @@ Status delete_route(nl_sock* socket, const Route& route, uint32_t table) {
 
 }  // namespace
 
-Result<std::vector<Route>> Netlink::routes(Family family) {
+Result<std::vector<Route>> Netlink::routes(Family family) { return routes_over(0, family); }
+
+Result<std::vector<Route>> Netlink::routes_over(unsigned link_index, Family family) {
   std::vector<Route> routes;
-  for (const FoundRoute& found : TRY(list_routes(socket_.get(), family, 0))) routes.push_back(found.route);
+  for (const FoundRoute& found : TRY(list_routes(socket_.get(), family, link_index))) routes.push_back(found.route);
   return routes;
 }
 

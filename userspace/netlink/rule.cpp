@@ -3,7 +3,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <optional>
 
 #include "netlink.h"
 #include "netlink/request.h"
@@ -20,7 +23,31 @@ Request rule_request(int type, int flags, uint32_t priority, uint32_t table) {
   return request;
 }
 
+struct Rule {
+  uint32_t priority = 0;
+  uint32_t table = RT_TABLE_UNSPEC;
+  bool operator==(const Rule&) const = default;
+};
+
+// What the kernel makes itself (fib_default_rules_init(), net/ipv4/fib_rules.c; IPv6 has no "default").
+constexpr Rule kKernelRules[] = {{0, RT_TABLE_LOCAL}, {32766, RT_TABLE_MAIN}, {32767, RT_TABLE_DEFAULT}};
+
 }  // namespace
+
+Result<bool> Netlink::has_policy_rules(Family family) {
+  fib_rule_hdr header{};
+  header.family = static_cast<uint8_t>(kernel_family(family));
+  Request request(RTM_GETRULE, NLM_F_DUMP, header);
+  const auto others = dump<Rule>(socket_.get(), request, "list rules", [](const nlmsghdr& message) -> std::optional<Rule> {
+    const Attributes attributes(message, sizeof(fib_rule_hdr));
+    const Rule rule{attributes.get<uint32_t>(FRA_PRIORITY), attributes.get<uint32_t>(FRA_TABLE)};
+    return std::ranges::find(kKernelRules, rule) == std::end(kKernelRules) ? std::optional(rule) : std::nullopt;
+  });
+  if (others) return !others->empty();
+  if (others.error().sys_errno == EOPNOTSUPP || others.error().sys_errno == EAFNOSUPPORT)
+    return false;  // a kernel without rules has main only
+  return tl::unexpected(others.error());
+}
 
 // The kernel compares (rule_exists(), net/core/fib_rules.c): NLM_F_EXCL says whether the same rule is there.
 Result<bool> Netlink::ensure_udp_rule(uint32_t priority, uint32_t table, uint16_t port) {
