@@ -65,7 +65,7 @@ LeaseAttributes lease_attributes(const Node& node);
 // Why the fast path is off; empty if it is on.
 std::string fast_path_obstacle(const Node& node);
 
-// The programs' configuration, but for program_id.
+// The programs' configuration, but for program_id and flow_seed.
 merino_config programs_config(const Node& node);
 
 // What the configuration and the uplink do not allow together.
