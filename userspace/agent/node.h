@@ -81,6 +81,13 @@ struct PeerSelection {
 // Leases of other nodes that this node can reach by its backend.
 PeerSelection select_peers(const Node& node);
 
+// host-gw: subnets of nodes that are not on the uplink's segment, with the address by which they would be the next hop.
+struct OffSegment {
+  Prefix subnet;
+  IpAddress address;
+};
+std::vector<OffSegment> off_segment_peers(const Node& node);
+
 SubnetEnv make_subnet_env(const Node& node);
 
 // `steps` decide readiness: each must have succeeded, and not be failed now, unless its name is in kStepsAside.
