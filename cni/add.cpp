@@ -121,6 +121,10 @@ class Adder {
     result_ = TRY(ipam_->add(id_, environment_.netns));
     const auto built = build();
     if (!built) {
+      // It opens what it needs, and may be called because there are no descriptors left.
+      pod_.reset();
+      host_.reset();
+      netns_ = Fd();
       (void)tear_down(conf_, *ipam_, id_, environment_.netns);
       return tl::unexpected(built.error());
     }
