@@ -159,7 +159,8 @@ TEST_P(CniCallFails, IsNamedAndLeavesNothing) {
   EXPECT_GT(failures, 0);
 }
 
-// ADD and DEL, each killed now and then at any moment; what they leave goes with the next DEL. MERINO_CNI_CYCLES: how often, 200 unless set.
+// ADD and DEL, each killed now and then at any moment; what they leave goes with the next DEL. MERINO_CNI_CYCLES: how often, 200 unless
+// set.
 TEST_F(CniFaults, KilledAtRandom) {
   const char* wanted = std::getenv("MERINO_CNI_CYCLES");
   const long cycles = wanted == nullptr ? 200 : std::strtol(wanted, nullptr, 10);
