@@ -9,7 +9,6 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <ranges>
 #include <sstream>
 
 #include "agent/process_metrics.h"
@@ -141,8 +140,10 @@ void add_leases(Page& page, const AgentMetrics& agent) {
       .add(static_cast<double>(agent.rejected_leases));
   Rows off_segment =
       page.gauge("merino_peer_off_segment", "A node's subnet that host-gw cannot reach: the node is behind a router; always 1.");
-  for (const OffSegment& peer : agent.off_segment | std::views::take(kNamedPeers))
+  for (size_t i = 0; i < std::min(agent.off_segment.size(), kNamedPeers); ++i) {
+    const OffSegment& peer = agent.off_segment[i];
     off_segment.add(1, {{"subnet", peer.subnet.to_string()}, {"address", peer.address.to_string()}});
+  }
   if (agent.lease_expires == kLeaseWithoutEnd) return;
   page.gauge("merino_lease_expiry_timestamp_seconds", "When this node's lease ends, unless it is renewed. Absent if it does not end.")
       .add(static_cast<double>(agent.lease_expires));
