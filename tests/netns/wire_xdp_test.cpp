@@ -34,11 +34,9 @@ std::string link_fact(const Node& node, const std::string& key) {
   return json::parse(node.must(std::string("bpftool -j link show pinned ") + kLink)).at(key).dump();
 }
 
-void restart_with(Node& node, const std::string& flags) {
+void restart_with(Node& node, const NodeOptions& options) {
   node.agent().signal(SIGTERM);
   node.agent().wait();
-  NodeOptions options;
-  options.flags = flags;
   node.set_up(options);
   node.wait_ready();
 }
@@ -106,7 +104,7 @@ TEST_P(WireXdp, LivesThroughARestartAndGoesWithTheFlag) {
   EXPECT_EQ(link_fact(a_, "id"), link);
   EXPECT_EQ(link_fact(a_, "prog_id"), program);
 
-  restart_with(a_, "--ip-masq");
+  restart_with(a_, {});
   EXPECT_TRUE(eventually([&] { return xdp_on(a_).empty(); })) << "the default is off";
   EXPECT_FALSE(a_.run(std::string("ls ") + kLink).ok());
   EXPECT_TRUE(ping(on_b, "-c 2 -i 0.01 " + on_a.address()).all());
@@ -138,7 +136,7 @@ TEST(WireXdpLink, IsMadeAnewInAnotherModeAndAfterDamage) {
   Node& node = lab.add_node("a", with_xdp("native"));
   lab.wait_ready();
   ASSERT_TRUE(eventually([&] { return xdp_on(node) == "xdp"; }));
-  restart_with(node, "--wire-xdp=generic");
+  restart_with(node, with_xdp("generic"));
   EXPECT_TRUE(eventually([&] { return xdp_on(node) == "xdpgeneric"; })) << node.agent().log();
   node.must(std::string("bpftool link detach pinned ") + kLink);
   EXPECT_TRUE(eventually([&] { return xdp_on(node) == "xdpgeneric"; }, std::chrono::seconds(20))) << node.agent().log();
@@ -146,6 +144,20 @@ TEST(WireXdpLink, IsMadeAnewInAnotherModeAndAfterDamage) {
   EXPECT_TRUE(
       eventually([&] { return xdp_on(node) == "xdpgeneric" && node.run(std::string("ls ") + kLink).ok(); }, std::chrono::seconds(20)))
       << node.agent().log();
+}
+
+TEST(WireXdpLink, GoesWithTheTunnel) {
+  for (const char* backend : {"host-gw", "alloc"}) {
+    SCOPED_TRACE(backend);
+    Lab lab;
+    NodeOptions options = with_xdp("native");
+    Node& node = lab.add_node("a", options);
+    lab.wait_ready();
+    ASSERT_TRUE(eventually([&] { return xdp_on(node) == "xdp"; }));
+    options.net_conf = fmt::format(R"({{"Network": "10.244.0.0/16", "Backend": {{"Type": "{}"}}}})", backend);
+    restart_with(node, options);
+    EXPECT_TRUE(eventually([&] { return xdp_on(node).empty(); }, std::chrono::seconds(20))) << node.agent().log();
+  }
 }
 
 TEST(WireXdpLink, FollowsTheUplink) {
@@ -204,6 +216,8 @@ TEST(WireXdpBesideOthers, WhereTheDriverCannot) {
     EXPECT_THAT(node->agent().log(), HasSubstr("--wire-xdp=generic works everywhere"));
     EXPECT_EQ(xdp_on(*node, "br0"), "");
   }
+  EXPECT_THAT(native.run(MERINOCTL " status").out, HasSubstr("wire-xdp"));
+  EXPECT_THAT(automatic.run(MERINOCTL " status").out, Not(HasSubstr("wire-xdp")));
   EXPECT_TRUE(eventually([&] { return xdp_on(generic, "br0") == "xdpgeneric"; })) << generic.agent().log();
   EXPECT_THAT(automatic.agent().log(), Not(HasSubstr("[error]")));
   const Pod& on_generic = generic.add_pod("g1");
