@@ -135,6 +135,7 @@ enum merino_program {
 	MERINO_FROM_WIRE = 1,
 	MERINO_FROM_TUNNEL = 2,
 	MERINO_FROM_HOST = 3,
+	MERINO_WIRE_XDP = 4,
 };
 
 /* drops: the last packet that was dropped for each reason, on each CPU. */

@@ -70,4 +70,16 @@ __noinline int lookup_peer(const struct merino_addr *addr, __u32 family, struct 
 	return 0;
 }
 
+/* Does the node at `underlay` have a right to this inner source? Its own address is right too: the node's host processes. */
+static __always_inline enum merino_reason judge_sender(const struct merino_addr *underlay, const struct flow *flow)
+{
+	struct merino_peer peer = {};
+
+	if (lookup_peer(&flow->src, flow->family, &peer) && addr_equal(&peer.underlay, underlay))
+		return GO_ON;
+	if (!lookup_node(underlay))
+		return MERINO_UNKNOWN_SENDER;
+	return addr_equal(&flow->src, underlay) ? GO_ON : MERINO_FORGED;
+}
+
 #endif

@@ -6,6 +6,8 @@
  *   from_wire    ingress of the uplink
  *   from_tunnel  ingress of merino0: what the VXLAN driver decapsulated, because from_wire left it to the stack
  *   from_host    egress of merino0: what the host's stack routes to the pod network
+ *
+ * wire_xdp (wire_xdp.bpf.c) is before from_wire where the operator wants it.
  */
 #include "arp.h"
 #include "conntrack.h"
@@ -155,18 +157,6 @@ static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 	return MERINO_NO_ROUTE;
 }
 
-/* Does the node at `underlay` have a right to this inner source? Its own address is right too: the node's host processes. */
-static __always_inline enum merino_reason judge_sender(const struct merino_addr *underlay, const struct flow *flow)
-{
-	struct merino_peer peer = {};
-
-	if (lookup_peer(&flow->src, flow->family, &peer) && addr_equal(&peer.underlay, underlay))
-		return GO_ON;
-	if (!lookup_node(underlay))
-		return MERINO_UNKNOWN_SENDER;
-	return addr_equal(&flow->src, underlay) ? GO_ON : MERINO_FORGED;
-}
-
 /* A packet from the tunnel that has its sender's right: to a pod? */
 static __always_inline enum merino_reason judge_target(const struct flow *flow, const struct merino_pod **pod)
 {
@@ -301,7 +291,9 @@ static __always_inline enum merino_reason judge_from_wire(struct __sk_buff *skb)
 	struct outer outer = {};
 
 	if (parse_outer(skb, &outer))
-		reason = is_udp_tunnel ? judge_udp(skb, &outer) : judge_vxlan(skb, &outer);
+		reason = is_udp_tunnel
+			     ? judge_udp(packet_at(skb, outer.payload, sizeof(struct iphdr)), skb->len, skb->gso_size, &outer)
+			     : judge_vxlan(packet_at(skb, outer.payload, sizeof(struct vxlan_payload)), skb->len, skb->gso_size, &outer);
 	if (reason == MERINO_NOT_TUNNEL && merino_config.direct)
 		return judge_direct(skb);
 	if (reason != GO_ON)

@@ -121,11 +121,10 @@ static __always_inline void send_outer(const struct merino_peer *peer)
 		bpf_redirect_neigh(merino_config.uplink_ifindex, NULL, 0, 0);
 }
 
-static __always_inline int parse_outer_v4(struct __sk_buff *skb, struct outer *outer)
+/* Are these, behind the Ethernet header, those of a tunnel packet to this node? */
+static __always_inline int read_outer_v4(const struct outer_v4 *headers, struct outer *outer)
 {
-	const struct outer_v4 *headers = packet_at(skb, ETH_HLEN, sizeof(*headers));
-
-	if (!headers || headers->ip.version != 4 || headers->ip.ihl != sizeof(headers->ip) / 4 || headers->ip.protocol != IPPROTO_UDP ||
+	if (headers->ip.version != 4 || headers->ip.ihl != sizeof(headers->ip) / 4 || headers->ip.protocol != IPPROTO_UDP ||
 	    headers->ip.daddr != addr_v4(&merino_config.v4.underlay) || headers->ip.frag_off & bpf_htons(IP_FRAGMENT_MASK) ||
 	    headers->udp.dest != merino_config.tunnel_port)
 		return 0;
@@ -139,11 +138,9 @@ static __always_inline int parse_outer_v4(struct __sk_buff *skb, struct outer *o
 }
 
 /* A stock kernel refuses the checksum zero over IPv6 (RFC 8200, 8.1): the stack decides. */
-static __always_inline int parse_outer_v6(struct __sk_buff *skb, struct outer *outer)
+static __always_inline int read_outer_v6(const struct outer_v6 *headers, struct outer *outer)
 {
-	const struct outer_v6 *headers = packet_at(skb, ETH_HLEN, sizeof(*headers));
-
-	if (!headers || headers->ip.version != 6 || headers->ip.nexthdr != IPPROTO_UDP || headers->udp.dest != merino_config.tunnel_port ||
+	if (headers->ip.version != 6 || headers->ip.nexthdr != IPPROTO_UDP || headers->udp.dest != merino_config.tunnel_port ||
 	    !headers->udp.check || !addr_equal((const struct merino_addr *)&headers->ip.daddr, &merino_config.v6.underlay))
 		return 0;
 	__builtin_memcpy(outer->sender.bytes, &headers->ip.saddr, sizeof(outer->sender.bytes));
@@ -158,20 +155,28 @@ static __always_inline int parse_outer_v6(struct __sk_buff *skb, struct outer *o
 /* Is this a tunnel packet to this node? False: something else, or one that the stack has to put together first. */
 static __always_inline int parse_outer(struct __sk_buff *skb, struct outer *outer)
 {
+	const struct outer_v4 *v4;
+	const struct outer_v6 *v6;
+
 	if (!merino_config.tunnel_port || skb->vlan_present || skb->pkt_type != PACKET_HOST)
 		return 0;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_outer_v4(skb, outer);
-	return skb->protocol == bpf_htons(ETH_P_IPV6) && merino_config.tunnel == MERINO_PEER_VXLAN && parse_outer_v6(skb, outer);
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		v4 = packet_at(skb, ETH_HLEN, sizeof(*v4));
+		return v4 && read_outer_v4(v4, outer);
+	}
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || merino_config.tunnel != MERINO_PEER_VXLAN)
+		return 0;
+	v6 = packet_at(skb, ETH_HLEN, sizeof(*v6));
+	return v6 && read_outer_v6(v6, outer);
 }
 
 /* Do the outer headers say how long the packet is, `inner` bytes behind them at the least? Those of an aggregate need not. */
-static __always_inline enum merino_reason judge_outer_len(struct __sk_buff *skb, const struct outer *outer, __u32 inner)
+static __always_inline enum merino_reason judge_outer_len(__u32 frame_len, __u32 gso_size, const struct outer *outer, __u32 inner)
 {
-	const __u32 room = skb->len - ETH_HLEN;
+	const __u32 room = frame_len - ETH_HLEN;
 	const __u32 headers = outer->payload - ETH_HLEN;
 
-	if (skb->gso_size)
+	if (gso_size)
 		return GO_ON;
 	if (outer->len < headers + inner || outer->len > room)
 		return MERINO_MALFORMED;

@@ -196,20 +196,21 @@ static __always_inline int parse_ports(struct __sk_buff *skb, __u32 offset, stru
 	return 1;
 }
 
-/* The IPv4 header at `offset` (RFC 791). False: malformed. A GSO packet of over 64 KiB has no length in its header (BIG TCP). */
-static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct flow *flow)
+/* What the IPv4 header says (RFC 791), of a packet for which the frame has `room` bytes. False: malformed. A GSO packet of over 64 KiB has
+ * no length in its header (BIG TCP).
+ */
+static __always_inline int read_v4(const struct iphdr *ip, __u32 room, __u32 gso_size, struct flow *flow)
 {
-	const struct iphdr *ip = packet_at(skb, offset, sizeof(*ip));
 	__u32 header_len;
 	__u16 frag;
 
-	if (!ip || ip->version != 4)
+	if (ip->version != 4)
 		return 0;
 	header_len = ip->ihl * 4;
 	flow->len = bpf_ntohs(ip->tot_len);
-	if (!flow->len && skb->gso_size)
-		flow->len = skb->len - offset;
-	if (header_len < sizeof(*ip) || flow->len < header_len || skb->len < offset + flow->len)
+	if (!flow->len && gso_size)
+		flow->len = room;
+	if (header_len < sizeof(*ip) || flow->len < header_len || room < flow->len)
 		return 0;
 
 	frag = bpf_ntohs(ip->frag_off);
@@ -223,12 +224,20 @@ static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct 
 	flow->options = header_len > sizeof(*ip);
 	/* 1: a fragment; 2: not the first one, so there are no ports. */
 	flow->fragment = frag & IP_OFFSET_MASK ? 3 : frag & IP_FRAGMENT_MASK ? 1 : 0;
-	if (flow->len - header_len < 4 && !flow->fragment && (flow->protocol == IPPROTO_TCP || flow->protocol == IPPROTO_UDP))
+	return flow->len - header_len >= 4 || flow->fragment || (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP);
+}
+
+/* The IPv4 header at `offset`, and the ports behind it. False: malformed. */
+static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct flow *flow)
+{
+	const struct iphdr *ip = packet_at(skb, offset, sizeof(*ip));
+
+	if (!ip || !read_v4(ip, skb->len - offset, skb->gso_size, flow))
 		return 0;
 	/* The usual length as a constant: a variable offset makes the verifier, not the packet, slow. */
-	if (header_len == sizeof(*ip))
+	if (flow->header_len == sizeof(*ip))
 		return parse_ports(skb, offset + sizeof(*ip), flow);
-	return parse_ports(skb, offset + (header_len & 0x3c), flow);
+	return parse_ports(skb, offset + (flow->header_len & 0x3c), flow);
 }
 
 static __always_inline int is_extension_header(__u8 protocol)
@@ -248,21 +257,15 @@ static __always_inline int is_extension_header(__u8 protocol)
 	}
 }
 
-/* The IPv6 header at `offset` (RFC 8200). False: malformed. What lies behind extension headers is not looked at, but for the fragment
- * header directly behind the fixed one. A GSO packet of over 64 KiB has no length in its header (BIG TCP); the stack knows jumbograms.
- */
-static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct flow *flow)
+/* What the fixed IPv6 header says (RFC 8200), as read_v4(). The stack knows jumbograms. */
+static __always_inline int read_v6(const struct ipv6hdr *ip, __u32 room, __u32 gso_size, struct flow *flow)
 {
-	const struct ipv6hdr *ip = packet_at(skb, offset, sizeof(*ip));
-	const struct ipv6_fragment *fragment;
-	__u32 header_len = sizeof(*ip);
-
-	if (!ip || ip->version != 6)
+	if (ip->version != 6)
 		return 0;
 	flow->len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	if (!ip->payload_len && skb->gso_size)
-		flow->len = skb->len - offset;
-	if (skb->len < offset + flow->len)
+	if (!ip->payload_len && gso_size)
+		flow->len = room;
+	if (room < flow->len)
 		return 0;
 	__builtin_memcpy(flow->src.bytes, &ip->saddr, sizeof(flow->src.bytes));
 	__builtin_memcpy(flow->dst.bytes, &ip->daddr, sizeof(flow->dst.bytes));
@@ -271,6 +274,20 @@ static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct 
 	flow->protocol = ip->nexthdr;
 	flow->ttl = ip->hop_limit;
 	flow->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	return 1;
+}
+
+/* The IPv6 header at `offset`, and the ports behind it. False: malformed. What lies behind extension headers is not looked at, but for the
+ * fragment header directly behind the fixed one.
+ */
+static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct flow *flow)
+{
+	const struct ipv6hdr *ip = packet_at(skb, offset, sizeof(*ip));
+	const struct ipv6_fragment *fragment;
+	__u32 header_len = sizeof(*ip);
+
+	if (!ip || !read_v6(ip, skb->len - offset, skb->gso_size, flow))
+		return 0;
 	if (flow->protocol == IPPROTO_FRAGMENT) {
 		header_len += sizeof(*fragment);
 		fragment = packet_at(skb, offset + sizeof(*ip), sizeof(*fragment));

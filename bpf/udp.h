@@ -38,18 +38,19 @@ static __always_inline enum merino_reason udp_send(struct __sk_buff *skb, const 
 	return GO_ON;
 }
 
-/* One packet and nothing else? What GRO made of several datagrams (rx-udp-gro-forwarding) is none. */
-static __always_inline enum merino_reason judge_udp(struct __sk_buff *skb, const struct outer *outer)
+/* One packet and nothing else, behind the outer headers of a frame of `frame_len` bytes? NULL: it is too short. What GRO made of several
+ * datagrams (rx-udp-gro-forwarding) is none.
+ */
+static __always_inline enum merino_reason judge_udp(const struct iphdr *inner, __u32 frame_len, __u32 gso_size, const struct outer *outer)
 {
-	const struct iphdr *inner = packet_at(skb, outer->payload, sizeof(*inner));
 	enum merino_reason reason;
 
 	if (!inner)
 		return MERINO_MALFORMED;
-	reason = judge_outer_len(skb, outer, sizeof(*inner));
+	reason = judge_outer_len(frame_len, gso_size, outer, sizeof(*inner));
 	if (reason != GO_ON)
 		return reason;
-	return bpf_ntohs(inner->tot_len) < skb->len - outer->payload ? MERINO_NOT_TUNNEL : GO_ON;
+	return bpf_ntohs(inner->tot_len) < frame_len - outer->payload ? MERINO_NOT_TUNNEL : GO_ON;
 }
 
 static __always_inline int udp_decapsulate(struct __sk_buff *skb)

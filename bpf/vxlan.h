@@ -129,15 +129,15 @@ static __always_inline int vxlan_hand_to_ourselves(struct __sk_buff *skb)
 	return 1;
 }
 
-/* Is it VXLAN of this network, behind the outer headers? */
-static __always_inline enum merino_reason judge_vxlan(struct __sk_buff *skb, const struct outer *outer)
+/* Is it VXLAN of this network, behind the outer headers of a frame of `frame_len` bytes? NULL: it is too short. */
+static __always_inline enum merino_reason judge_vxlan(const struct vxlan_payload *payload, __u32 frame_len, __u32 gso_size,
+						      const struct outer *outer)
 {
-	const struct vxlan_payload *payload = packet_at(skb, outer->payload, sizeof(*payload));
 	enum merino_reason reason;
 
 	if (!payload)
 		return MERINO_MALFORMED;
-	reason = judge_outer_len(skb, outer, sizeof(*payload));
+	reason = judge_outer_len(frame_len, gso_size, outer, sizeof(*payload));
 	if (reason != GO_ON)
 		return reason;
 	return payload->vxlan.flags == bpf_htonl(VXLAN_FLAG_VNI) && payload->vxlan.vni == bpf_htonl(merino_config.vni << 8)

@@ -5,19 +5,10 @@
 #ifndef MERINO_WITNESS_H
 #define MERINO_WITNESS_H
 
+#include "drops.h"
 #include "outer.h"
 #include "packet.h"
 #include "vxlan.h"
-
-/* Under a flood that is dropped, a packet in a millisecond is enough. */
-#define DROP_INTERVAL_NS 1000000
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MERINO_MAX_REASONS);
-	__type(key, __u32);
-	__type(value, struct merino_drop);
-} drops SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -109,16 +100,6 @@ static __always_inline __u32 copy_frame(const struct __sk_buff *skb, __u8 *to, _
 	return len;
 }
 
-static __always_inline void describe(struct merino_sighting *seen, const struct __sk_buff *skb, __u32 program, __u32 reason, __u64 now)
-{
-	seen->time_ns = now;
-	seen->ifindex = skb->ifindex;
-	seen->len = skb->len;
-	seen->program = program;
-	seen->reason = reason;
-	seen->reserved = 0;
-}
-
 static __noinline int report(struct __sk_buff *skb, __u32 program, __u32 reason)
 {
 	struct merino_trace_filter *filter = watcher();
@@ -131,7 +112,7 @@ static __noinline int report(struct __sk_buff *skb, __u32 program, __u32 reason)
 		__sync_fetch_and_add(&filter->lost, 1);
 		return 0;
 	}
-	describe(&event->seen, skb, program, reason, bpf_ktime_get_ns());
+	describe(&event->seen, skb->ifindex, skb->len, program, reason, bpf_ktime_get_ns());
 	event->seen.captured = copy_frame(skb, event->frame, sizeof(event->frame));
 	bpf_ringbuf_submit(event, 0);
 	return 0;
@@ -139,12 +120,12 @@ static __noinline int report(struct __sk_buff *skb, __u32 program, __u32 reason)
 
 static __noinline int remember_drop(struct __sk_buff *skb, __u32 program, __u32 reason)
 {
-	struct merino_drop *drop = bpf_map_lookup_elem(&drops, &reason);
 	const __u64 now = bpf_ktime_get_ns();
+	struct merino_drop *drop = drop_to_write(reason, now);
 
-	if (!drop || now - drop->seen.time_ns < DROP_INTERVAL_NS)
+	if (!drop)
 		return 0;
-	describe(&drop->seen, skb, program, reason, now);
+	describe(&drop->seen, skb->ifindex, skb->len, program, reason, now);
 	drop->seen.captured = copy_frame(skb, drop->frame, sizeof(drop->frame));
 	return 0;
 }

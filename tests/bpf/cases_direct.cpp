@@ -99,6 +99,7 @@ std::vector<Case> direct_cases(Program program) {
     case Program::from_host:
       return from_host();
     case Program::from_tunnel:
+    case Program::wire_xdp:
       break;
   }
   return {};

@@ -107,6 +107,8 @@ std::vector<Case> udp_cases(Program program) {
       return from_host();
     case Program::from_tunnel:
       return from_tunnel();
+    case Program::wire_xdp:
+      break;
   }
   return {};
 }

@@ -269,6 +269,8 @@ std::vector<Case> v6_cases(Program program) {
       append(cases, from_host());
       add_lies(ethernet(kNoMac, kVtepMac, udp<V6>(kNode6, kPodAtPeer2V6)), kEthLen, MERINO_HOST_DRIVER);
       break;
+    case Program::wire_xdp:
+      break;
   }
   return cases;
 }

@@ -87,6 +87,8 @@ const char* name_of(Program program) {
       return "from_tunnel";
     case Program::from_host:
       return "from_host";
+    case Program::wire_xdp:
+      return "wire_xdp";
   }
   return "?";
 }
@@ -293,6 +295,8 @@ int LoadedPrograms::fd(Program program) const {
       return bpf_program__fd(programs_->progs.from_tunnel);
     case Program::from_host:
       return bpf_program__fd(programs_->progs.from_host);
+    case Program::wire_xdp:
+      break;
   }
   return -1;
 }

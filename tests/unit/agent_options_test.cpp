@@ -86,6 +86,16 @@ TEST(Options, NumbersHaveRanges) {
   EXPECT_THAT(refusal({"--full-check=0"}), HasSubstr("1 to 86400"));
 }
 
+TEST(Options, WireXdpIsOffUnlessAsked) {
+  EXPECT_EQ(options_of({}).wire_xdp, WireXdp::off);
+  EXPECT_EQ(options_of({"--wire-xdp=auto"}).wire_xdp, WireXdp::automatic);
+  EXPECT_EQ(options_of({"--wire-xdp", "native"}).wire_xdp, WireXdp::native);
+  EXPECT_EQ(options_of({"--wire-xdp=generic"}).wire_xdp, WireXdp::generic);
+  for (const std::string bad : {"", "on", "true", "NATIVE"}) {
+    EXPECT_THAT(refusal({"--wire-xdp=" + bad}), HasSubstr("is not one of off, auto, native, generic")) << bad;
+  }
+}
+
 TEST(Options, AddressesAreChecked) {
   EXPECT_EQ(to_string(options_of({"--public-ip=192.0.2.1"}).public_ip), "192.0.2.1");
   EXPECT_THAT(refusal({"--public-ip=eth0"}), HasSubstr("flag --public-ip: \"eth0\" is not an IPv4 address"));

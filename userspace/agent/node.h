@@ -94,7 +94,8 @@ SubnetEnv make_subnet_env(const Node& node);
 AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, const std::vector<RejectedLease>& rejected);
 
 // Steps that do not keep a node from being ready: one pod that cannot be mended is that pod's matter; and what flanneld makes again beside
-// merinod does no harm to what merinod has (a device that could not be taken over does, and shows as the route's).
-inline constexpr const char* kStepsAside[] = {"pods", "adoption", "takeover", "flannel-rules"};
+// merinod does no harm to what merinod has (a device that could not be taken over does, and shows as the route's). Without wire_xdp,
+// from_wire drops what that would.
+inline constexpr const char* kStepsAside[] = {"pods", "adoption", "takeover", "flannel-rules", "wire-xdp"};
 
 }  // namespace merino

@@ -151,6 +151,15 @@ Status apply_log_level(CommandLine& line, const std::string& value) {
   return ok();
 }
 
+Status apply_wire_xdp(CommandLine& line, const std::string& value) {
+  static const std::map<std::string, WireXdp> choices = {
+      {"off", WireXdp::off}, {"auto", WireXdp::automatic}, {"native", WireXdp::native}, {"generic", WireXdp::generic}};
+  const auto found = choices.find(value);
+  if (found == choices.end()) return fail(ErrorKind::invalid, "\"{}\" is not one of off, auto, native, generic", value);
+  line.options.wire_xdp = found->second;
+  return ok();
+}
+
 Status apply_log_format(CommandLine& line, const std::string& value) {
   if (value != "text" && value != "json") return fail(ErrorKind::invalid, "\"{}\" is neither text nor json", value);
   line.options.log_format = value == "json" ? LogFormat::json : LogFormat::text;
@@ -183,6 +192,8 @@ std::vector<Flag> make_flags() {
        number_into(&AgentOptions::rules_resync, 1, 86400)},
       {"full-check", value, "10", "seconds between two comparisons of everything, whatever events tell",
        number_into(&AgentOptions::full_check, 1, 86400)},
+      {"wire-xdp", value, "off",
+       "drop forged tunnel packets by XDP on the uplink, before the kernel works on them: off, auto, native or generic", apply_wire_xdp},
       {"subnet-lease-renew-margin", value, "60", "minutes before its end at which the lease is renewed (1 to 1439)",
        number_into(&AgentOptions::renew_margin, 1, 1439)},
       {"healthz-ip", value, defaults.healthz_ip, "address of /healthz and /readyz", text_into(&AgentOptions::healthz_ip)},

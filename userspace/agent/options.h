@@ -23,6 +23,14 @@ namespace merino {
 
 enum class StoreKind { etcd, kube, directory };
 
+// Is there a program before from_wire, on the uplink's XDP hook?
+enum class WireXdp {
+  off,
+  automatic,  // native where the driver can, else off
+  native,
+  generic,
+};
+
 struct AgentOptions {
   StoreKind store = StoreKind::etcd;
   std::string lease_dir;
@@ -43,6 +51,8 @@ struct AgentOptions {
   std::chrono::seconds full_check{10};
 
   std::chrono::minutes renew_margin{60};
+
+  WireXdp wire_xdp = WireXdp::off;
 
   std::string healthz_ip = "0.0.0.0";
   uint16_t healthz_port = 0;  // 0: off

@@ -40,6 +40,7 @@ void add_steps(Reconciler& reconciler, Site& site) {
   // Peers before links: a program that is attached must know whom to believe.
   add("peers", 0, peers_need, keep_peers);
   add("links", cause::kNetwork, {"programs", "device", "uplink"}, keep_links);
+  add("wire-xdp", cause::kNetwork, {"programs", "peers", "links", "uplink"}, keep_wire_xdp);
   // Pods of flannel's bridge are served before its device goes.
   add("adoption", cause::kNetwork, {"programs", "peers"}, keep_adopted);
   add("takeover", cause::kNetwork, {"device", "sysctls", "peers", "links"}, take_over_device);

@@ -30,6 +30,7 @@ struct Site {
   std::map<IpAddress, std::chrono::steady_clock::time_point> probed{};  // neighbours that the kernel was asked to find, and when
   bool modprobe_tried = false;
   std::vector<OperatorNotice> host_notices{};  // as of the last follow_uplink()
+  std::string wire_xdp_obstacle{};             // why --wire-xdp=auto attached nothing, as it was logged last
   bool announced = false;                      // the store has been told that the network is up
 };
 
@@ -64,6 +65,7 @@ Result<bool> take_over_routes(Site& site);  // flanneld's to peers without a tun
 Result<bool> keep_programs(Site& site);  // loaded with this node's configuration, and pinned
 Result<bool> keep_peers(Site& site);     // the maps of peers
 Result<bool> keep_links(Site& site);     // programs attached to uplink and merino0
+Result<bool> keep_wire_xdp(Site& site);  // the program before from_wire, if it is wanted
 Result<bool> keep_pods(Site& site);      // map entry, program, route and neighbour of each attached pod
 
 // All of them, in their order.

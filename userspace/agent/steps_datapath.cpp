@@ -13,6 +13,7 @@
 #include "datapath/kernel.h"
 #include "datapath/pod_table.h"
 #include "datapath/programs.h"
+#include "datapath/wire_xdp.h"
 
 namespace merino {
 
@@ -74,6 +75,24 @@ Result<bool> keep_pod(Netlink& netlink, const Attachment& pod) {
   for (const Prefix& address : pod.addresses) changed |= TRY(keep_pod_route(netlink, pod, address.address()));
   if (changed) spdlog::info("pod interface {} of container {} mended ({})", pod.ifname, pod.container_id, pod.host_ifname);
   return changed;
+}
+
+Result<bool> attach_wire_xdp(Site& site, XdpMode mode) {
+  const Uplink& uplink = site.node.uplink;
+  const auto link = TRY(site.netlink.link_by_index(uplink.index));
+  if (!link) return fail(ErrorKind::unavailable, "the uplink {} is gone", uplink.name);
+  if (!TRY(ensure_wire_xdp(programs_config(site.node), {uplink.index, mode, link->mac}))) return false;
+  spdlog::info("program wire_xdp attached to {} ({} XDP)", uplink.name, xdp_mode_name(mode));
+  return true;
+}
+
+// Where native XDP cannot be, the node goes on without: said once for each reason.
+Result<bool> attach_wire_xdp_if_native(Site& site) {
+  auto attached = attach_wire_xdp(site, XdpMode::native);
+  const std::string obstacle = attached ? "" : attached.error().message();
+  if (std::exchange(site.wire_xdp_obstacle, obstacle) != obstacle && !obstacle.empty())
+    spdlog::info("--wire-xdp=auto: no XDP program on {}: {}", site.node.uplink.name, obstacle);
+  return attached.value_or(false);
 }
 
 bool is_there(const Attachment& pod) { return link_name(pod.host_ifindex) == pod.host_ifname; }
@@ -148,6 +167,17 @@ Result<bool> keep_links(Site& site) {
     changed = true;
   }
   return changed;
+}
+
+Result<bool> keep_wire_xdp(Site& site) {
+  const WireXdp wanted = site.node.options.wire_xdp;
+  if (wanted != WireXdp::off && tunnel_port(site.node) != 0) {
+    if (wanted == WireXdp::automatic) return attach_wire_xdp_if_native(site);
+    return attach_wire_xdp(site, wanted == WireXdp::native ? XdpMode::native : XdpMode::generic);
+  }
+  if (!TRY(remove_wire_xdp())) return false;
+  spdlog::info("program wire_xdp detached");
+  return true;
 }
 
 Result<bool> keep_pods(Site& site) {

@@ -13,6 +13,7 @@
 #include "ctl/file_lock.h"
 #include "datapath/attach.h"
 #include "datapath/programs.h"
+#include "datapath/wire_xdp.h"
 
 namespace merino::ctl {
 
@@ -53,6 +54,10 @@ std::vector<ProgramFact> read_programs(const merino_config& config, const std::v
   programs.push_back(read_program(Program::from_wire, {"uplink", config.uplink_ifindex, Direction::ingress}));
   programs.push_back(read_program(Program::from_tunnel, {"device_in", config.device_ifindex, Direction::ingress}));
   programs.push_back(read_program(Program::from_host, {"device_out", config.device_ifindex, Direction::egress}));
+  if (const auto xdp = read_wire_xdp(); xdp && *xdp) {
+    const std::string direction = fmt::format("XDP, {}", xdp_mode_name((*xdp)->mode));
+    programs.push_back({program_name(Program::wire_xdp), interface_name((*xdp)->ifindex), direction, true});
+  }
   for (const PodRow& pod : pods) {
     if (!pod.entry || pod.host_ifname.empty()) continue;
     programs.push_back(read_program(Program::from_pod, {pod_link_name(pod.host_ifname), pod.entry->host_ifindex, Direction::ingress}));

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "datapath/pinned_link.h"
 #include "datapath/pins.h"
 
 namespace merino {
@@ -58,32 +59,9 @@ Result<Pinned> open_program(Program program) {
   return Pinned{std::move(fd), info.id};
 }
 
-struct LinkState {
-  Fd fd;
-  unsigned ifindex = 0;
-  uint32_t program_id = 0;
-};
-
-// No fd: there is no such pin.
-Result<LinkState> open_link(const std::string& path) {
-  LinkState state;
-  state.fd = Fd(bpf_obj_get(path.c_str()));
-  if (!state.fd) {
-    if (errno == ENOENT) return state;
-    return fail_errno(errno, "open link {}", path);
-  }
-  bpf_link_info info{};
-  uint32_t size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(state.fd.get(), &info, &size) != 0) return fail_errno(errno, "ask the kernel about link {}", path);
-  // bpf_link_info.tcx is newer than the headers; its ifindex lies where that of XDP links does. 0: the interface is gone.
-  state.ifindex = info.xdp.ifindex;
-  state.program_id = info.prog_id;
-  return state;
-}
-
 Result<bool> attach_tcx(Program program, const AttachPoint& point, const Pinned& pinned) {
   const std::string path = pins::link(point.link_name);
-  const LinkState link = TRY(open_link(path));
+  const PinnedLink link = TRY(open_pinned_link(path));
   if (link.fd && link.ifindex == point.ifindex) {
     if (link.program_id == pinned.id) return false;
     if (bpf_link_update(link.fd.get(), pinned.fd.get(), nullptr) == 0) return true;
@@ -173,7 +151,7 @@ Result<bool> attach(Program program, const AttachPoint& point) {
 Result<bool> is_attached(Program program, const AttachPoint& point) {
   const Pinned pinned = TRY(open_program(program));
   if (!kernel_has_tcx()) return clsact_program_id(point) == pinned.id;
-  const LinkState link = TRY(open_link(pins::link(point.link_name)));
+  const PinnedLink link = TRY(open_pinned_link(pins::link(point.link_name)));
   return link.fd && link.ifindex == point.ifindex && link.program_id == pinned.id;
 }
 
@@ -187,7 +165,7 @@ Status detach(const AttachPoint& point) {
 Status remove_dead_links() {
   if (!kernel_has_tcx()) return ok();
   for (const std::string& path : TRY(link_pins())) {
-    const LinkState link = TRY(open_link(path));
+    const PinnedLink link = TRY(open_pinned_link(path));
     if (link.fd && link.ifindex == 0) TRY(remove_file(path));
   }
   return ok();

@@ -8,19 +8,16 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <set>
-#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "datapath/built_in.h"
 #include "datapath/kernel.h"
 #include "datapath/map.h"
 #include "datapath/pins.h"
@@ -35,53 +32,12 @@ static_assert(std::has_unique_object_representations_v<merino_config> && sizeof(
 
 constexpr std::array kPrograms = {Program::from_pod, Program::from_wire, Program::from_tunnel, Program::from_host};
 constexpr std::array kMaps = {"pods", "peers", "nodes", "network", "counters", "drops", "trace", "trace_filter"};
-constexpr std::string_view kConfigMap = ".rodata.config";
 constexpr const char* kBpffs = "/sys/fs/bpf";
 
 struct SkeletonCloser {
   void operator()(merino_bpf* skeleton) const { merino_bpf__destroy(skeleton); }
 };
 using Skeleton = std::unique_ptr<merino_bpf, SkeletonCloser>;
-
-// libbpf explains itself on a log callback only: what it says during a load becomes part of the error.
-class LibbpfLog {
- public:
-  LibbpfLog() {
-    text().clear();
-    previous_ = libbpf_set_print(&collect);
-  }
-  ~LibbpfLog() { libbpf_set_print(previous_); }
-  LibbpfLog(const LibbpfLog&) = delete;
-  LibbpfLog& operator=(const LibbpfLog&) = delete;
-
-  // The end of the log: the verifier's verdict stands there.
-  [[nodiscard]] static std::string tail() {
-    constexpr size_t kEnough = 2000;
-    const std::string& all = text();
-    return all.size() <= kEnough ? all : "…" + all.substr(all.size() - kEnough);
-  }
-
- private:
-  static std::string& text() {
-    thread_local std::string collected;
-    return collected;
-  }
-  __attribute__((format(printf, 2, 0))) static int collect(libbpf_print_level level, const char* format, va_list args) {
-    if (level != LIBBPF_WARN) return 0;
-    // The verifier's log is one message, of up to 16 MiB.
-    va_list again;
-    va_copy(again, args);
-    const int length = vsnprintf(nullptr, 0, format, again);
-    va_end(again);
-    if (length <= 0) return length;
-    std::string line(static_cast<size_t>(length) + 1, '\0');
-    vsnprintf(line.data(), line.size(), format, args);
-    line.pop_back();
-    text() += line;
-    return length;
-  }
-  libbpf_print_fn_t previous_;
-};
 
 bpf_program* find(const merino_bpf& skeleton, Program program) {
   switch (program) {
@@ -93,45 +49,10 @@ bpf_program* find(const merino_bpf& skeleton, Program program) {
       return skeleton.progs.from_tunnel;
     case Program::from_host:
       return skeleton.progs.from_host;
+    case Program::wire_xdp:
+      break;
   }
   return nullptr;
-}
-
-Result<std::vector<uint32_t>> used_maps(int program_fd, const std::string& path) {
-  std::vector<uint32_t> ids(16);
-  bpf_prog_info info{};
-  info.nr_map_ids = static_cast<uint32_t>(ids.size());
-  info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
-  uint32_t size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return fail_errno(errno, "ask the kernel about program {}", path);
-  ids.resize(std::min<size_t>(ids.size(), info.nr_map_ids));
-  return ids;
-}
-
-// The one with the frozen configuration; 0 if there is none.
-uint32_t config_map_id(const std::vector<uint32_t>& ids) {
-  for (const uint32_t id : ids) {
-    const Fd map(bpf_map_get_fd_by_id(id));
-    bpf_map_info info{};
-    uint32_t size = sizeof(info);
-    if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0) continue;
-    if (kConfigMap == info.name && info.value_size == sizeof(merino_config)) return id;
-  }
-  return 0;
-}
-
-// Do the pins show the maps that the programs use? They do not when somebody removed a pin, or a load ended halfway after that.
-Result<bool> pins_show(const std::set<uint32_t>& ids) {
-  for (const char* name : kMaps) {
-    const std::string path = pins::map(name);
-    const Fd fd(bpf_obj_get(path.c_str()));
-    if (!fd && errno == ENOENT) return false;
-    bpf_map_info info{};
-    uint32_t size = sizeof(info);
-    if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return fail_errno(errno, "open map {}", path);
-    if (!ids.contains(info.id)) return false;
-  }
-  return true;
 }
 
 // The pinned maps must be of this ABI; a node without maps is fine.
@@ -178,13 +99,7 @@ Status pin_program(const bpf_program* program, const std::string& name) {
 Result<Skeleton> open_skeleton() {
   Skeleton skeleton(merino_bpf__open());
   if (!skeleton) return fail_errno(errno, "open the built-in BPF object: {}", LibbpfLog::tail());
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton->obj) {
-    const std::string name = bpf_map__name(map);
-    if (name.starts_with(".")) continue;
-    if (const int error = bpf_map__set_pin_path(map, pins::map(name).c_str()); error != 0)
-      return fail_errno(-error, "name the pin of map {}", name);
-  }
+  TRY(name_map_pins(*skeleton->obj));
   return skeleton;
 }
 
@@ -200,6 +115,8 @@ const char* program_name(Program program) {
       return "from_tunnel";
     case Program::from_host:
       return "from_host";
+    case Program::wire_xdp:
+      return "wire_xdp";
   }
   return "?";
 }
@@ -235,12 +152,12 @@ Result<std::optional<merino_config>> loaded_config() {
       return fail_errno(errno, "open program {}", path);
     }
     const std::vector<uint32_t> ids = TRY(used_maps(fd.get(), path));
-    const uint32_t id = config_map_id(ids);
+    const uint32_t id = config_map_id(ids, sizeof(merino_config));
     if (id == 0 || (map_id != 0 && id != map_id)) return std::nullopt;
     map_id = id;
     all_ids.insert(ids.begin(), ids.end());
   }
-  if (!TRY(pins_show(all_ids))) return std::nullopt;
+  if (!TRY(pins_show(kMaps, all_ids))) return std::nullopt;
   const Fd map(bpf_map_get_fd_by_id(map_id));
   if (!map) return fail_errno(errno, "open the programs' configuration, map id {}", map_id);
   merino_config config{};
@@ -250,13 +167,10 @@ Result<std::optional<merino_config>> loaded_config() {
 }
 
 uint64_t program_id() {
-  // FNV-1a, 64 bits.
   static const uint64_t id = [] {
     size_t size = 0;
-    const auto* bytes = static_cast<const unsigned char*>(merino_bpf__elf_bytes(&size));
-    uint64_t hash = 0xcbf29ce484222325U;
-    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001b3U;
-    return hash;
+    const void* bytes = merino_bpf__elf_bytes(&size);
+    return object_id({static_cast<const unsigned char*>(bytes), size});
   }();
   return id;
 }

@@ -12,7 +12,8 @@
 
 namespace merino {
 
-enum class Program { from_pod, from_wire, from_tunnel, from_host };
+// All but wire_xdp are attached by attach.h; that one, which not every node has, is wire_xdp.h's.
+enum class Program { from_pod, from_wire, from_tunnel, from_host, wire_xdp };
 const char* program_name(Program program);
 
 // Mounts bpffs at /sys/fs/bpf if nothing is mounted there. Needs CAP_SYS_ADMIN.

@@ -42,6 +42,8 @@ Program program_of(uint8_t number) {
       return Program::from_tunnel;
     case MERINO_FROM_HOST:
       return Program::from_host;
+    case MERINO_WIRE_XDP:
+      return Program::wire_xdp;
     default:
       return Program::from_pod;
   }
