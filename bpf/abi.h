@@ -111,6 +111,7 @@ struct merino_config {
 	__u8 reserved;
 	__be16 device_port; /* merino0's VXLAN socket: tunnel_port, or with UDP another, which must not be 0 */
 	__u64 program_id;   /* which build's programs these are; another build's are replaced */
+	__u64 flow_seed;    /* of the hash by which connections are remembered; random */
 };
 
 struct merino_counter {

@@ -48,7 +48,14 @@ struct flow {
 	__u8 fragment;
 	__u8 options; /* of IPv4; IPv6 extension headers other than the fragment header */
 	__u8 ports;   /* sport and dport are there */
+	__u8 tcp_flags;
 };
+
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_ACK 16
+#define TCP_FLAGS_OFFSET 13
 
 /* In assembly, so that clang does not copy the 32-bit context fields through a 32-bit register, which the verifier takes for a number, and
  * does not add the offset to the pointer first, which the verifier refuses.
@@ -164,10 +171,13 @@ static __always_inline void mac_copy(void *to, const volatile void *from)
 	target[2] = source[2];
 }
 
-/* The ports of TCP and UDP at `offset`. False: the packet is shorter than that. */
+/* The ports of TCP and UDP at `offset`, and TCP's flags: a segment that is too short to have any is taken for its connection's end. False:
+ * the packet is shorter than that.
+ */
 static __always_inline int parse_ports(struct __sk_buff *skb, __u32 offset, struct flow *flow)
 {
 	const __be16 *ports;
+	const __u8 *flags;
 
 	if (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP)
 		return 1;
@@ -179,6 +189,10 @@ static __always_inline int parse_ports(struct __sk_buff *skb, __u32 offset, stru
 	flow->sport = ports[0];
 	flow->dport = ports[1];
 	flow->ports = 1;
+	if (flow->protocol == IPPROTO_TCP) {
+		flags = packet_at(skb, offset + TCP_FLAGS_OFFSET, 1);
+		flow->tcp_flags = flags ? *flags : TCP_RST;
+	}
 	return 1;
 }
 

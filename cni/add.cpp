@@ -65,10 +65,7 @@ Outcome<Fd> open_pod_namespace(const Environment& environment) {
   return std::move(*fd);
 }
 
-Result<Netlink> open_inside(int netns_fd) {
-  const NamespaceGuard inside = TRY(NamespaceGuard::enter(netns_fd));
-  return Netlink::open();
-}
+Result<Netlink> open_inside(int netns_fd) { return in_network_namespace(netns_fd, Netlink::open); }
 
 Result<unsigned> link_index(Netlink& netlink, const std::string& name) {
   const auto link = TRY(netlink.link_by_name(name));
@@ -124,6 +121,10 @@ class Adder {
     result_ = TRY(ipam_->add(id_, environment_.netns));
     const auto built = build();
     if (!built) {
+      // It opens what it needs, and may be called because there are no descriptors left.
+      pod_.reset();
+      host_.reset();
+      netns_ = Fd();
       (void)tear_down(conf_, *ipam_, id_, environment_.netns);
       return tl::unexpected(built.error());
     }
@@ -237,10 +238,7 @@ class Adder {
   }
 
   Status configure_pod() {
-    {
-      const NamespaceGuard inside = TRY(NamespaceGuard::enter(netns_.get()));
-      TRY(set_pod_ipv6(id_.ifname, attachment_.addresses));
-    }
+    TRY(in_network_namespace(netns_.get(), [&] { return set_pod_ipv6(id_.ifname, attachment_.addresses); }));
     for (const Prefix& address : attachment_.addresses) {
       const uint32_t no_duplicate_check = address.family() == Family::v6 ? IFA_F_NODAD : 0;
       TRY(pod_->ensure_address(pod_ifindex_, address, IFA_F_NOPREFIXROUTE | no_duplicate_check));

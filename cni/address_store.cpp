@@ -90,7 +90,10 @@ Status AddressStore::reserve(const IpAddress& address, const AttachmentId& owner
   const std::string temporary = file(kTemporary);
   const std::string path = file(address.to_string());
   TRY(sweep());
-  TRY(write_file(temporary, owner.container_id + "\r\n" + owner.ifname));
+  if (auto written = write_file(temporary, owner.container_id + "\r\n" + owner.ifname); !written) {
+    ::unlink(temporary.c_str());
+    return written;
+  }
   const int link_errno = ::link(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
   ::unlink(temporary.c_str());
   if (link_errno == EEXIST) return fail(ErrorKind::exists, "address {} is taken, see {}", address.to_string(), path);

@@ -50,8 +50,7 @@ class Checker {
 
     const auto netns = open_network_namespace(environment_.netns);
     if (!netns) return fail_with(Code::invalid_netns, "CNI_NETNS: " + netns.error().message());
-    const NamespaceGuard inside = TRY(NamespaceGuard::enter(netns->get()));
-    Netlink netlink = TRY(Netlink::open());
+    Netlink netlink = TRY(in_network_namespace(netns->get(), Netlink::open));
     const auto link = TRY(netlink.link_by_name(id_.ifname));
     if (!link) return differs("interface {} is missing in {}", id_.ifname, environment_.netns);
     if (!link->is_up()) return differs("interface {} in {} is down", id_.ifname, environment_.netns);

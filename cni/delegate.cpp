@@ -133,8 +133,7 @@ Outcome<void> delete_foreign(const Environment& environment, const DelegateConf&
   }
   const std::optional<Fd> netns = TRY(pod_namespace(environment.netns));
   if (!netns) return {};
-  const NamespaceGuard inside = TRY(NamespaceGuard::enter(netns->get()));
-  Netlink netlink = TRY(Netlink::open());
+  Netlink netlink = TRY(in_network_namespace(netns->get(), Netlink::open));
   if (const auto link = TRY(netlink.link_by_name(environment.ifname))) TRY(netlink.delete_link(link->index));
   return {};
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 
 #include "base/call_counts.h"
@@ -49,7 +50,9 @@ int main() {
           ? run(environment, *input)
           : Reply{format_failure(Failure(Code::io_failure, "the network configuration cannot be read from standard input"), kLatestVersion),
                   1, static_cast<unsigned>(Code::io_failure)};
+  errno = 0;
   const bool written = std::fwrite(reply.text.data(), 1, reply.text.size(), stdout) == reply.text.size() && std::fflush(stdout) == 0;
+  if (!written) std::fprintf(stderr, "merino: the answer cannot be written to standard output: %s\n", std::strerror(errno));
   // A call is not worth less because it cannot be counted.
   (void)merino::count_call(environment.command, reply.code, std::chrono::steady_clock::now() - begin);
   return written ? reply.exit_code : 1;

@@ -5,10 +5,16 @@ import lab
 import rules
 
 UNDERLAY_MTU = 1500
+# Room for more pods on a node than a /24 has.
+SUBNET_LEN = 22
 SERVICE_IP = '10.96.0.1'
 # Where the servers of each CPU listen: netload on four ports, iperf3 on one.
 LOAD_PORT = {0: 7000, 1: 7010}
 IPERF_PORT = {0: 5201, 1: 5202}
+
+
+def subnet_start(index):
+    return f'10.244.{4 * (index + 1)}.0'
 
 
 class Path:
@@ -97,20 +103,20 @@ class FlannelPath(Path):
         self.local = self.nodes[0].add_pod('pod2', self._conflist(0), '/usr/lib/cni:/opt/cni/bin')
 
     def _set_up_node(self, node, index):
-        own, other = f'10.244.{index + 1}', f'10.244.{2 - index}'
+        own, other = subnet_start(index), subnet_start(1 - index)
         node.ip(f'link add flannel.1 address {self.macs[index]} mtu {UNDERLAY_MTU - 50} type vxlan id 1 local {node.address} dev eth0 srcport 0 0 '
                 'dstport 8472 nolearning ttl auto ageing 300 udpcsum noudp6zerocsumtx noudp6zerocsumrx',
-                f'addr add {own}.0/32 dev flannel.1', 'link set flannel.1 up',
-                f'neigh replace {other}.0 lladdr {self.macs[1 - index]} dev flannel.1 nud permanent',
-                f'route replace {other}.0/24 via {other}.0 dev flannel.1 onlink')
+                f'addr add {own}/32 dev flannel.1', 'link set flannel.1 up',
+                f'neigh replace {other} lladdr {self.macs[1 - index]} dev flannel.1 nud permanent',
+                f'route replace {other}/{SUBNET_LEN} via {other} dev flannel.1 onlink')
         node.run('bridge', 'fdb', 'replace', self.macs[1 - index], 'dev', 'flannel.1', 'dst', self.nodes[1 - index].address, 'self', 'permanent')
-        node.run('iptables-restore', '--noflush', text=rules.FLANNEL.format(subnet=f'{own}.0/24', network=rules.NETWORK))
+        node.run('iptables-restore', '--noflush', text=rules.FLANNEL.format(subnet=f'{own}/{SUBNET_LEN}', network=rules.NETWORK))
 
     @staticmethod
     def bridge_conf(index):
         """What flannel's plugin gives to the bridge plugin."""
         return {'type': 'bridge', 'bridge': 'cni0', 'mtu': UNDERLAY_MTU - 50, 'hairpinMode': True, 'ipMasq': False, 'isGateway': True,
-                'isDefaultGateway': True, 'ipam': {'type': 'host-local', 'ranges': [[{'subnet': f'10.244.{index + 1}.0/24'}]],
+                'isDefaultGateway': True, 'ipam': {'type': 'host-local', 'ranges': [[{'subnet': f'{subnet_start(index)}/{SUBNET_LEN}'}]],
                                                    'routes': [{'dst': rules.NETWORK}]}}
 
     def _conflist(self, index):
@@ -126,7 +132,7 @@ class MerinoPath(Path):
         leases = lab.LAB / f'leases{self.number}'
         leases.mkdir(exist_ok=True)
         conf = lab.LAB / 'net-conf.json'
-        conf.write_text(json.dumps({'Network': rules.NETWORK, 'Backend': {'Type': 'vxlan'}}))
+        conf.write_text(json.dumps({'Network': rules.NETWORK, 'SubnetLen': SUBNET_LEN, 'Backend': {'Type': 'vxlan'}}))
         for node in self.nodes:
             node.start(self.build / 'userspace/agent/merinod', f'--lease-dir={leases}', f'--net-config-path={conf}', '--iface=eth0', '--ip-masq')
         for node in self.nodes:

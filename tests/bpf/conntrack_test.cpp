@@ -125,6 +125,105 @@ TEST_F(Conntrack, TellsTheProtocolsApart) {
   from_pod("udp", {kPodA, 1000, kPodAtPeer2, 80}, MERINO_ENCAP);
 }
 
+// A TCP connection is asked about at its first and last packets, and at all others only while nothing is remembered of it.
+class Connection : public Conntrack {
+ protected:
+  static Tins::IP segment(const Tuple& tuple, uint16_t flags) {
+    Tins::IP ip = packet("tcp", tuple);
+    ip.rfind_pdu<Tins::TCP>().flags(flags);
+    return ip;
+  }
+  void out(uint16_t flags, merino_reason reason) {
+    SCOPED_TRACE(flags);
+    expect(Program::from_pod, from_pod_a(segment(kOut, flags)), reason);
+  }
+  void in(uint16_t flags, merino_reason reason) {
+    SCOPED_TRACE(flags);
+    expect(Program::from_wire, tunnelled(segment(mirror(kOut), flags)), reason);
+  }
+  // As the stack does it for a service, with the addresses and ports of the connection.
+  void translate() { connection("tcp", {kPodA, 1000, kService, 80}, mirror(kOut)); }
+
+  static constexpr uint16_t kSyn = Tins::TCP::SYN, kAck = Tins::TCP::ACK, kFin = Tins::TCP::FIN, kRst = Tins::TCP::RST;
+  const Tuple kOut{kPodA, 1000, kPodAtPeer2, 80};
+};
+
+TEST_F(Connection, ThatWasNotSeenToBeginIsAskedAboutEachTime) {
+  in(kAck, MERINO_DECAP);
+  in(kAck, MERINO_DECAP);
+  translate();
+  in(kAck, MERINO_TRANSLATED);
+}
+
+TEST_F(Connection, IsPlainFromItsBeginningToItsEnd) {
+  out(kSyn, MERINO_ENCAP);
+  in(kSyn | kAck, MERINO_DECAP);
+  out(kAck, MERINO_ENCAP);
+  translate();
+  in(kAck, MERINO_DECAP);
+  in(kAck | Tins::TCP::PSH, MERINO_DECAP);
+  in(kFin | kAck, MERINO_TRANSLATED);
+  in(kAck, MERINO_TRANSLATED);
+}
+
+TEST_F(Connection, IsForgottenAtItsEnd) {
+  for (const uint16_t end : std::initializer_list<uint16_t>{kFin | kAck, kRst, kRst | kAck, kSyn | kFin, kSyn | kRst}) {
+    SCOPED_TRACE(end);
+    in(kSyn | kAck, MERINO_DECAP);
+    in(end, MERINO_DECAP);
+    connection("tcp", {kPodA, 1000, kService, 80}, mirror(kOut));
+    in(kAck, MERINO_TRANSLATED);
+    topology.node().run("conntrack -D -p tcp 2>/dev/null");
+  }
+}
+
+// The service's connection has the addresses and ports of one that ended without a word.
+TEST_F(Connection, IsAskedAboutAgainWhenAnotherBegins) {
+  in(kSyn | kAck, MERINO_DECAP);
+  in(kAck, MERINO_DECAP);
+  translate();
+  in(kSyn | kAck, MERINO_TRANSLATED);
+  in(kAck, MERINO_TRANSLATED);
+  topology.node().run("conntrack -D -p tcp");
+  in(kAck, MERINO_DECAP);
+  in(kSyn | kAck, MERINO_DECAP);
+  translate();
+  in(kAck, MERINO_DECAP);
+}
+
+// The answers would be translated; the stack finds another source port for it.
+TEST_F(Connection, ThatBeginsBesideATranslatedOneGoesToTheStack) {
+  translate();
+  out(kSyn, MERINO_TRANSLATED);
+  connection("tcp", {kPodAtPeer2, 1001, kNode, 80}, {kPodA, 8080, kPodAtPeer2, 1001});
+  expect(Program::from_wire, tunnelled(segment({kPodAtPeer2, 1001, kPodA, 8080}, kSyn)), MERINO_TRANSLATED);
+  expect(Program::from_wire, tunnelled(segment({kPodAtPeer2, 1002, kPodA, 8080}, kSyn)), MERINO_DECAP);
+}
+
+TEST_F(Connection, IsNoOtherAndNotItsOtherDirection) {
+  out(kSyn, MERINO_ENCAP);
+  translate();
+  in(kAck, MERINO_TRANSLATED);
+  connection("tcp", {kPodA, 1001, kPodAtPeer3, 80}, {kPodAtPeer2, 80, kPodA, 1001});
+  expect(Program::from_pod, from_pod_a(packet("tcp", {kPodA, 1001, kPodAtPeer3, 80})), MERINO_TRANSLATED);
+}
+
+TEST_F(Connection, IsTheSameToAllPrograms) {
+  in(kSyn | kAck, MERINO_DECAP);
+  translate();
+  const Frame inner = inner_frame(segment(mirror(kOut), kAck));
+  expect(Program::from_tunnel, inner, {.tunnel = Metadata::TunnelKey{}}, MERINO_TUNNEL);
+  expect(Program::from_tunnel, inner_frame(segment(mirror(kOut), kSyn | kAck)), {.tunnel = Metadata::TunnelKey{}}, MERINO_TRANSLATED);
+  in(kAck, MERINO_TRANSLATED);
+}
+
+// UDP has no beginning.
+TEST_F(Connection, IsNotUdp) {
+  from_peer("udp", {kPodAtPeer2, 8080, kPodA, 1000}, MERINO_DECAP);
+  connection("udp", {kPodA, 1000, kService, 80}, {kPodAtPeer2, 8080, kPodA, 1000});
+  from_peer("udp", {kPodAtPeer2, 8080, kPodA, 1000}, MERINO_TRANSLATED);
+}
+
 // The stack has translated before, so from_host has nothing to ask.
 TEST_F(Conntrack, IsNotAskedBehindTheStack) {
   connection("tcp", {kPodA, 1000, kService, 80}, {kPodAtPeer2, 80, kPodA, 1000});

@@ -27,10 +27,21 @@ TEST_F(Load, OfEveryProgramInEveryConfiguration) {
   smallest.tunnel_port = 0;
   smallest.uplink_ifindex = 0;
   smallest.device_ifindex = 0;
+  auto direct = topology.config();
+  direct.direct = 1;
+  auto host_gw = direct;
+  host_gw.tunnel_port = 0;
+  auto ipv4 = topology.config();
+  ipv4.v6 = {};
+  ipv4.v4.on_link_len = 96 + 24;
+  auto ipv6 = topology.config();
+  ipv6.v4 = {};
   const struct {
     const char* name;
     merino_config config;
-  } configurations[] = {{"usual", topology.config()}, {"largest", largest}, {"smallest", smallest}, {"zero", merino_config{}}};
+  } configurations[] = {{"usual", topology.config()},   {"largest", largest}, {"smallest", smallest},
+                        {"zero", merino_config{}},      {"direct", direct},   {"host-gw", host_gw},
+                        {"udp", topology.udp_config()}, {"ipv4", ipv4},       {"ipv6", ipv6}};
   for (const auto& configuration : configurations) {
     for (const bool fast_path : {false, true}) {
       merino_config config = configuration.config;

@@ -37,13 +37,12 @@ TEST_P(FastPath, IsSwitchedUnderTraffic) {
   const Pod& beside = a.add_pod("a2");
   const Pod& on_b = b.add_pod("b1");
   const Pod& on_stock = stock.add_pod("stock1");
-  constexpr const char* kPingInterval = "0.01";  // four at once
   std::vector<std::unique_ptr<Load>> loads;
   for (const Family family : each(GetParam().families)) {
     const int port = family == Family::v4 ? 7504 : 7506;
     ASSERT_TRUE(ping(on_a, "-c 1 " + on_b.address(family)).all());
-    loads.push_back(std::make_unique<Load>(on_a, on_b, on_b.address(family), port, kPingInterval));
-    loads.push_back(std::make_unique<Load>(on_a, on_stock, on_stock.address(family), port, kPingInterval));
+    loads.push_back(std::make_unique<Load>(on_a, on_b, on_b.address(family), port));
+    loads.push_back(std::make_unique<Load>(on_a, on_stock, on_stock.address(family), port));
   }
   const std::string off = net_conf(GetParam(), R"("FastPath": false)");
   restart(lab, {&a}, off);
@@ -94,13 +93,13 @@ std::string state(const Node& node) {
   return node.must(
       "cat /run/flannel/subnet.env; ip -d -o link show merino0; ip -o addr show merino0 scope global; ip route; ip -6 route show dev "
       "merino0; "
-      "ip rule; nft -s list ruleset; bpftool map dump pinned /sys/fs/bpf/merino/peers; ls /sys/fs/bpf/merino /sys/fs/bpf/merino/links; "
+      "ip rule; ip -6 rule; ip -6 route show table 8472 2>/dev/null; nft -s list ruleset; bpftool map dump pinned "
+      "/sys/fs/bpf/merino/peers; ls /sys/fs/bpf/merino /sys/fs/bpf/merino/links; "
       "ss -Hulna");
 }
 
 class Change : public testing::TestWithParam<Families> {};
-INSTANTIATE_TEST_SUITE_P(Network, Change, testing::Values(Families::ipv4, Families::dual),
-                         [](const auto& value) { return value.param == Families::dual ? "Dual" : "IPv4"; });
+INSTANTIATE_TEST_SUITE_P(Network, Change, testing::Values(Families::ipv4, Families::ipv6, Families::dual), families_name);
 
 TEST_P(Change, OneBackendForAnother) {
   std::vector<Backend> backends = {Backend::direct_routing, Backend::host_gw, Backend::vxlan};

@@ -28,6 +28,10 @@ inline const auto kEachBackend =
 
 inline std::string network_name(const testing::TestParamInfo<PodNetwork>& info) { return to_string(info.param); }
 
+inline std::string families_name(const testing::TestParamInfo<Families>& info) {
+  return info.param == Families::dual ? "Dual" : info.param == Families::ipv6 ? "IPv6" : "IPv4";
+}
+
 enum class Way { tunnel, direct };
 
 // Between two nodes of one segment.

@@ -30,14 +30,22 @@ TEST_P(Backends, PodsReachEachOther) {
 
   for (const Family family : families()) {
     EXPECT_EQ(b.prefix(family).length(), family == Family::v4 ? 26 : 72);
-    const auto matrix = [&](const Pod& from, const Pod& to, int mtu) { expect_matrix(from, to, to.address(family), {mtu, 1'000'000}); };
-    matrix(on_a, on_b, a.mtu());
-    matrix(on_a, on_stock, a.mtu());
-    matrix(on_stock, on_b, learn_path_mtu(on_stock, on_b.address(family), stock.mtu()));
+    const auto matrix = [&](const Pod& from, const Pod& to) {
+      const int mtu = &from == &on_stock ? learn_path_mtu(from, to.address(family), stock.mtu()) : a.mtu();
+      expect_matrix(from, to, to.address(family), {mtu, 1'000'000});
+    };
+    const auto both_ways = [&](const Pod& one, const Pod& other) {
+      matrix(one, other);
+      matrix(other, one);
+    };
+    both_ways(on_a, on_b);
+    both_ways(on_a, on_stock);
+    both_ways(on_b, on_stock);
     expect_fast(on_a, on_b, on_b.address(family), {&a, &b}, near_way(backend()));
     expect_fast(on_a, on_stock, on_stock.address(family), {&a}, near_way(backend()));
     if (far == nullptr) continue;
-    matrix(on_far[0], on_a, a.mtu());
+    both_ways(on_far[0], on_a);
+    both_ways(on_far[0], on_stock);
     expect_fast(on_far[0], on_a, on_a.address(family), {far, &a}, Way::tunnel);
   }
   for (const Node* one : {&a, &b}) EXPECT_EQ(one->counters().dropped(), 0U) << one->counters().to_string();

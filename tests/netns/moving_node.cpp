@@ -20,22 +20,22 @@ void install(const Machine& machine, const std::string& program) {
 LiveTraffic::LiveTraffic(const Pod& from, const Pod& to)
     : name_(from.name() + " to " + to.name()),
       server_(to, kPort),
-      ping_(from.start("exec ping -n -q -i 0.001 " + to.address())),
+      ping_(start_traffic(from, "ping --until-signal 1 --interval-us 1000 --to " + to.address())),
       tcp_(start_traffic(from, fmt::format("tcp --until-signal 1 --interval-us 1000 --payload 1000 --to {}:{}", to.address(), kPort))) {}
 
 void LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost) {
   EXPECT_TRUE(ping_.running()) << ping_.log();
   EXPECT_TRUE(tcp_.running()) << tcp_.log();
-  ping_.signal(SIGINT);
+  ping_.signal(SIGTERM);
   tcp_.signal(SIGTERM);
   ping_.wait();
   tcp_.wait();
-  const PingResult pings = ping_result(ping_.log());
+  const TrafficResult pings = traffic_result(ping_);
   const TrafficResult tcp = traffic_result(tcp_);
-  fmt::print("{}, {}: {} of {} pings at 1 ms lost; TCP {} bytes, {}, {} retransmits\n", event, name_, pings.sent - pings.received,
-             pings.sent, tcp.sent, tcp.ok ? "whole" : "damaged", tcp.retransmits);
-  EXPECT_LT(pings.sent - pings.received, most_lost) << pings.text;
-  EXPECT_GT(pings.received, 100U) << pings.text;
+  fmt::print("{}, {}: {} of {} pings at 1 ms lost; TCP {} bytes, {}, {} retransmits\n", event, name_, pings.lost, pings.sent, tcp.sent,
+             tcp.ok ? "whole" : "damaged", tcp.retransmits);
+  EXPECT_LT(pings.lost, most_lost) << pings.line;
+  EXPECT_GT(pings.sent - pings.lost, 100U) << pings.line;
   EXPECT_TRUE(tcp.ok) << tcp.line;
 }
 

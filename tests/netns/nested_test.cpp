@@ -38,6 +38,7 @@ INSTANTIATE_TEST_SUITE_P(Port, TunnelInPod,
                                          TunnelCase{"NoSegmentation", 4789, "tso off gso off gro on"},
                                          TunnelCase{"OverIPv6", 4789, "", {Backend::vxlan, Families::dual}},
                                          TunnelCase{"HostGwOverIPv6", 4789, "", {Backend::host_gw, Families::dual}},
+                                         TunnelCase{"DirectRoutingOverIPv6", 4789, "", {Backend::direct_routing, Families::dual}},
                                          TunnelCase{"Udp", 4789, "", {Backend::udp, Families::ipv4}}),
                          [](const auto& value) { return value.param.name; });
 

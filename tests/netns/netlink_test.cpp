@@ -135,9 +135,9 @@ TEST_F(Links, WithoutThePrivilegeTheRemedyIsSaid) {
 TEST_F(Links, SocketStaysInItsNamespace) {
   make_device("d0");
   const Fd other = new_namespace();
-  const auto guard = must(NamespaceGuard::enter(other.get()));
+  auto inside = must(in_network_namespace(other.get(), Netlink::open));
   EXPECT_TRUE(must(netlink().link_by_name("d0")));
-  EXPECT_FALSE(must(must(Netlink::open()).link_by_name("d0")));
+  EXPECT_FALSE(must(inside.link_by_name("d0")));
 }
 
 // --- veth
@@ -158,8 +158,7 @@ TEST_F(Veth, BothEndsAreAsOrdered) {
   EXPECT_FALSE(host->is_up());
   EXPECT_FALSE(must(netlink().link_by_name("eth0")));
 
-  const auto guard = must(NamespaceGuard::enter(pod.get()));
-  auto inside = must(Netlink::open());
+  auto inside = must(in_network_namespace(pod.get(), Netlink::open));
   const auto end = must(inside.link_by_name("eth0"));
   ASSERT_TRUE(end);
   EXPECT_EQ(end->mac, spec.pod_mac);
@@ -167,7 +166,8 @@ TEST_F(Veth, BothEndsAreAsOrdered) {
   EXPECT_FALSE(end->is_up());
   EXPECT_EQ(end->index, host->peer_index);
   EXPECT_EQ(end->peer_index, host->index);
-  EXPECT_THAT(run_ip("-d -o link show eth0"), HasSubstr("numtxqueues 1 numrxqueues 1 "));
+  must(
+      run_in_network_namespace(pod.get(), [&] { EXPECT_THAT(run_ip("-d -o link show eth0"), HasSubstr("numtxqueues 1 numrxqueues 1 ")); }));
 }
 
 TEST_F(Veth, TakenHostNameIsNamed) {
@@ -409,31 +409,17 @@ TEST_F(Events, LostEventsAreAnEvent) {
 
 using Namespaces = NetlinkTest;
 
-TEST_F(Namespaces, GuardGoesAndReturns) {
+TEST_F(Namespaces, TheCallerStaysWhereItIs) {
   make_device("d0");
   const Fd other = new_namespace();
-  {
-    const auto guard = must(NamespaceGuard::enter(other.get()));
-    EXPECT_EQ(run_ip("-o link | grep -c d0@ || true"), "0\n");
-  }
+  must(run_in_network_namespace(other.get(), [&] { EXPECT_EQ(run_ip("-o link | grep -c d0@ || true"), "0\n"); }));
   EXPECT_EQ(run_ip("-o link | grep -c d0@"), "1\n");
-}
-
-TEST_F(Namespaces, MovedGuardReturnsOnce) {
-  make_device("d0");
-  const Fd other = new_namespace();
-  {
-    auto guard = must(NamespaceGuard::enter(other.get()));
-    const auto moved = std::move(guard);
-    EXPECT_FALSE(must(must(Netlink::open()).link_by_name("d0")));
-  }
-  EXPECT_TRUE(must(must(Netlink::open()).link_by_name("d0")));
 }
 
 TEST_F(Namespaces, OnlyANetworkNamespaceIsEntered) {
   const Fd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  EXPECT_EQ(error_of(NamespaceGuard::enter(file.get())).kind, ErrorKind::not_found);
-  EXPECT_EQ(error_of(NamespaceGuard::enter(-1)).kind, ErrorKind::not_found);
+  for (const int fd : {file.get(), -1})
+    EXPECT_EQ(error_of(run_in_network_namespace(fd, [] { ADD_FAILURE() << "it is in none"; })).kind, ErrorKind::not_found);
 }
 
 TEST_F(Namespaces, PathsThatAreNone) {
@@ -486,8 +472,7 @@ TEST_F(Sysctl, WrongNamesAndValues) {
 TEST_F(Sysctl, IsOfTheThreadsNamespace) {
   EXPECT_TRUE(must(ensure_sysctl("net.ipv4.conf.lo.rp_filter", "2")));
   const Fd other = new_namespace();
-  const auto guard = must(NamespaceGuard::enter(other.get()));
-  EXPECT_TRUE(must(ensure_sysctl("net.ipv4.conf.lo.rp_filter", "2")));
+  EXPECT_TRUE(must(in_network_namespace(other.get(), [] { return ensure_sysctl("net.ipv4.conf.lo.rp_filter", "2"); })));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "lab/kube_proxy.h"
 #include "lab/lab.h"
 #include "lab/traffic.h"
@@ -103,6 +105,36 @@ TEST_F(Services, ClusterIpWithSeveralBackends) {
   expect_service(a_, cluster_ip());
   expect_service(b_, cluster_ip());
   expect_fast_beside();
+}
+
+// From one port to the backend itself and to the service, in turn: one connection has the addresses and ports that another one had.
+TEST_F(Services, AndTheirBackendsFromTheSamePort) {
+  install({backend(*remote_)});
+  client_->must("sysctl -qw net.ipv4.tcp_max_tw_buckets=0");
+  remote_->must("sysctl -qw net.ipv4.tcp_max_tw_buckets=0");
+  for (int round = 0; round < 10; ++round) {
+    for (const std::string& target : {backend(*remote_), cluster_ip()}) {
+      const TrafficResult result =
+          traffic(*client_, fmt::format("tcp --bind {}:40000 --up 200000 --down 200000 --to {}", client_->address(), target));
+      EXPECT_TRUE(result.ok) << round << " " << target << "\n" << result.line;
+    }
+  }
+  EXPECT_GT(a_.counters()[MERINO_TRANSLATED], 10U);
+}
+
+// At the same time they cannot be told apart: the one that was first goes on.
+TEST_F(Services, DoNotDisturbAConnectionToTheirBackendFromTheSamePort) {
+  install({backend(*remote_)});
+  const std::string from_port = fmt::format("tcp --bind {}:40000 ", client_->address());
+  Process first = start_traffic(*client_, from_port + "--until-signal 1 --interval-us 1000 --payload 1000 --to " + backend(*remote_));
+  ASSERT_TRUE(eventually([&] { return client_->must("ss -Htn state established").find(":40000") != std::string::npos; }));
+  const TrafficResult second = traffic(*client_, from_port + "--up 1000 --down 1000 --timeout 2000 --to " + cluster_ip());
+  first.signal(SIGTERM);
+  first.wait();
+  const TrafficResult result = traffic_result(first);
+  EXPECT_TRUE(result.ok) << result.line;
+  EXPECT_GT(result.sent, 100000U);
+  fmt::print("the service's connection: {}\n", second.ok ? "works" : second.line);
 }
 
 TEST_F(Services, NodePort) {

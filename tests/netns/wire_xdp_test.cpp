@@ -93,7 +93,7 @@ TEST_P(WireXdp, LivesThroughARestartAndGoesWithTheFlag) {
   const Pod& on_b = b_.add_pod("b1");
   const std::string link = link_fact(a_, "id");
   const std::string program = link_fact(a_, "prog_id");
-  Load load(on_b, on_a, on_a.address(), 7500, "0.01");
+  Load load(on_b, on_a, on_a.address());
   std::this_thread::sleep_for(std::chrono::milliseconds(400));
   a_.agent().signal(SIGKILL);
   a_.agent().wait();

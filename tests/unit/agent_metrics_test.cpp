@@ -40,6 +40,7 @@ AgentMetrics agent_metrics() {
   agent.lease_expires = 1'800'000'000;
   agent.leases = 3;
   agent.rejected_leases = 1;
+  agent.off_segment = {{prefix("10.244.9.0/24"), address("192.168.9.9")}};
   agent.store = {true, 2, std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000))};
   StepState route;
   route.name = "route";
@@ -82,11 +83,24 @@ TEST(Metrics, WhatTheMapsSay) {
   EXPECT_THAT(text, HasSubstr("\nmerino_pool_addresses_reserved{subnet=\"10.244.1.0/24\"} 2\n")) << "not another network's";
 }
 
+TEST(Metrics, ManyOffSegmentAreNamedInPart) {
+  AgentMetrics agent = agent_metrics();
+  agent.off_segment.assign(5000, {prefix("10.244.9.0/24"), address("192.168.9.9")});
+  MetricsInput many = input();
+  many.agent = std::make_shared<const AgentMetrics>(agent);
+  const std::string text = format_metrics(many);
+  size_t named = 0;
+  for (size_t at = text.find("\nmerino_peer_off_segment{"); at != std::string::npos; at = text.find("\nmerino_peer_off_segment{", at + 1))
+    ++named;
+  EXPECT_EQ(named, 100U);
+}
+
 TEST(Metrics, WhatTheAgentSays) {
   const std::string text = format_metrics(input());
   EXPECT_THAT(text, HasSubstr(R"(merino_node_info{backend="vxlan",uplink="eth\"0\\"} 1)")) << "names are escaped";
   EXPECT_THAT(text, AllOf(HasSubstr("\nmerino_ready 1\n"), HasSubstr("\nmerino_fast_path_enabled 0\n"), HasSubstr("\nmerino_leases 3\n"),
-                          HasSubstr("\nmerino_leases_rejected 1\n")));
+                          HasSubstr("\nmerino_leases_rejected 1\n"),
+                          HasSubstr("\nmerino_peer_off_segment{subnet=\"10.244.9.0/24\",address=\"192.168.9.9\"} 1\n")));
   EXPECT_THAT(text, AllOf(HasSubstr("\nmerino_lease_expiry_timestamp_seconds 1800000000\n"),
                           HasSubstr("\nmerino_lease_renewal_timestamp_seconds 1799913600\n")));
   EXPECT_THAT(text, AllOf(HasSubstr("\nmerino_store_up 1\n"), HasSubstr("\nmerino_store_outages_total 2\n"),

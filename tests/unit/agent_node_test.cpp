@@ -173,6 +173,10 @@ TEST(HostGw, PeersAreThoseOnTheSegment) {
   for (const auto& lease : selection.ignored) reasons.push_back(lease.key + ": " + lease.reason);
   EXPECT_THAT(reasons, ElementsAre(HasSubstr("10.244.4.0-24: behind the router"), HasSubstr("10.244.5.0-24: the way to it is not known"),
                                    HasSubstr("10.244.6.0-24: backend type \"vxlan\", this node has host-gw")));
+  const std::vector<OffSegment> elsewhere = off_segment_peers(node);
+  ASSERT_EQ(elsewhere.size(), 1U);
+  EXPECT_EQ(elsewhere[0].subnet, prefix("10.244.4.0/24"));
+  EXPECT_EQ(elsewhere[0].address, ip("192.168.89.14"));
 }
 
 TEST(DirectRouting, TheTunnelIsForThoseElsewhere) {
@@ -187,6 +191,7 @@ TEST(DirectRouting, TheTunnelIsForThoseElsewhere) {
   EXPECT_THAT(selection.peers, ElementsAre(Peer{prefix("10.244.3.0/24"), ip("192.168.88.13"), MacAddress(), PeerKind::direct},
                                            Peer{prefix("10.244.4.0/24"), ip("192.168.89.14"), mac("02:00:00:00:00:07"), PeerKind::vxlan}));
   EXPECT_THAT(selection.ignored, IsEmpty());
+  EXPECT_TRUE(off_segment_peers(node).empty()) << "the tunnel reaches it";
   EXPECT_EQ(tunnel_mtu(node), 1450) << "one MTU for all pods";
   EXPECT_EQ(programs_config(node).direct, 1);
   EXPECT_EQ(programs_config(node).tunnel_port, htons(8472));

@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 using testing::Not;
 
+constexpr size_t kManyTicks = 1000;
+
 // A server on an ephemeral port of the loopback interface.
 class Server {
  public:
@@ -33,6 +35,12 @@ class Server {
       response.set_chunked_content_provider("text/plain", [this](size_t, httplib::DataSink& sink) {
         std::this_thread::sleep_for(milliseconds(5));
         return !ending_ && sink.write("tick", 4);
+      });
+    });
+    server_.Get("/many", [](const httplib::Request&, httplib::Response& response) {
+      response.set_chunked_content_provider("text/plain", [](size_t offset, httplib::DataSink& sink) {
+        if (offset == kManyTicks * 4) sink.done();
+        return offset == kManyTicks * 4 || sink.write("tick", 4);
       });
     });
     server_.Get("/silent", [this](const httplib::Request&, httplib::Response& response) {
@@ -115,6 +123,32 @@ TEST_F(Http, TheSinkCanEndATransfer) {
   EXPECT_EQ(ended.error().kind, ErrorKind::decode);
   EXPECT_THAT(ended.error().message(), HasSubstr("/endless: enough"));
   EXPECT_TRUE(http_.send({.url = server_.url("/hello")})) << "the client is as good as new";
+}
+
+TEST_F(Http, WhatHasArrivedMeanwhileIsDrainedOnce) {
+  size_t bytes = 0;
+  int drained = 0;
+  const auto slowly_at_first = [&](std::string_view piece) {
+    if (bytes == 0) std::this_thread::sleep_for(milliseconds(300));
+    bytes += piece.size();
+    return ok();
+  };
+  const auto response = http_.stream({.url = server_.url("/many")}, slowly_at_first, [&] {
+    drained++;
+    return ok();
+  });
+  ASSERT_TRUE(response) << response.error().message();
+  EXPECT_EQ(bytes, kManyTicks * 4);
+  EXPECT_GE(drained, 1);
+  EXPECT_LT(drained, 100) << "pieces of a chunked body come one by one";
+}
+
+TEST_F(Http, BeingDrainedCanEndATransfer) {
+  const auto ended = http_.stream(
+      {.url = server_.url("/endless"), .timeout = milliseconds(0)}, [](std::string_view) { return ok(); },
+      []() -> Status { return fail(ErrorKind::decode, "enough"); });
+  ASSERT_FALSE(ended);
+  EXPECT_THAT(ended.error().message(), HasSubstr("/endless: enough"));
 }
 
 TEST_F(Http, TheStopSignalEndsATransferAndAllLaterOnes) {

@@ -251,6 +251,7 @@ AgentMetrics Agent::metrics_of(const AgentStatus& status) const {
   metrics.lease_expires = status.lease_expires;
   metrics.leases = node_.leases.leases.size();
   metrics.rejected_leases = site_.ignored_leases.size();
+  metrics.off_segment = off_segment_peers(node_);
   metrics.store = site_.store.state();
   metrics.steps = reconciler_.states();
   metrics.passes = pass_times_;

@@ -29,6 +29,9 @@ constexpr const char* kTextFormat = "text/plain; version=0.0.4; charset=utf-8";
 // Steps that follow what is outside of the agent: what they change is news, not damage that they mended.
 constexpr std::array kFollowers = {"uplink", "lease", "segment", "neighbours", "adoption"};
 
+// Each is a time series of its own; merino_leases_rejected counts all.
+constexpr size_t kNamedPeers = 100;
+
 double seconds(std::chrono::nanoseconds span) { return std::chrono::duration<double>(span).count(); }
 double unix_time(std::chrono::system_clock::time_point time) { return std::chrono::duration<double>(time.time_since_epoch()).count(); }
 
@@ -135,6 +138,12 @@ void add_leases(Page& page, const AgentMetrics& agent) {
       .add(static_cast<double>(agent.leases));
   page.gauge("merino_leases_rejected", "Leases that this node passes over: merinoctl status names them.")
       .add(static_cast<double>(agent.rejected_leases));
+  Rows off_segment =
+      page.gauge("merino_peer_off_segment", "A node's subnet that host-gw cannot reach: the node is behind a router; always 1.");
+  for (size_t i = 0; i < std::min(agent.off_segment.size(), kNamedPeers); ++i) {
+    const OffSegment& peer = agent.off_segment[i];
+    off_segment.add(1, {{"subnet", peer.subnet.to_string()}, {"address", peer.address.to_string()}});
+  }
   if (agent.lease_expires == kLeaseWithoutEnd) return;
   page.gauge("merino_lease_expiry_timestamp_seconds", "When this node's lease ends, unless it is renewed. Absent if it does not end.")
       .add(static_cast<double>(agent.lease_expires));

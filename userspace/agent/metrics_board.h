@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/node.h"
 #include "agent/reconciler.h"
 #include "base/agent_status.h"
 #include "base/histogram.h"
@@ -24,6 +25,7 @@ struct AgentMetrics {
   int64_t lease_expires = kLeaseWithoutEnd;
   size_t leases = 0;  // of all nodes
   size_t rejected_leases = 0;
+  std::vector<OffSegment> off_segment;
   StoreState store;
   std::vector<StepState> steps;
   DurationHistogram passes;

@@ -197,6 +197,20 @@ PeerSelection select_peers(const Node& node) {
   return selection;
 }
 
+std::vector<OffSegment> off_segment_peers(const Node& node) {
+  std::vector<OffSegment> found;
+  if (node.conf.backend != BackendType::host_gw) return found;
+  for (const Lease& lease : node.leases.leases) {
+    if (lease.subnet == node.lease.subnet || !lease_obstacle(node, lease).empty()) continue;
+    for (const Family family : families(node)) {
+      const auto peer = candidate(node, lease, family);
+      const auto host = peer ? node.segment.find(peer->underlay) : node.segment.end();
+      if (host != node.segment.end() && !host->second.obstacle.empty()) found.push_back({peer->subnet, peer->underlay});
+    }
+  }
+  return found;
+}
+
 SubnetEnv make_subnet_env(const Node& node) {
   SubnetEnv env;
   for (const Family family : families(node)) {

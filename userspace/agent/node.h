@@ -65,7 +65,7 @@ LeaseAttributes lease_attributes(const Node& node);
 // Why the fast path is off; empty if it is on.
 std::string fast_path_obstacle(const Node& node);
 
-// The programs' configuration, but for program_id.
+// The programs' configuration, but for program_id and flow_seed.
 merino_config programs_config(const Node& node);
 
 // What the configuration and the uplink do not allow together.
@@ -80,6 +80,13 @@ struct PeerSelection {
 };
 // Leases of other nodes that this node can reach by its backend.
 PeerSelection select_peers(const Node& node);
+
+// host-gw: subnets of nodes that are not on the uplink's segment, with the address by which they would be the next hop.
+struct OffSegment {
+  Prefix subnet;
+  IpAddress address;
+};
+std::vector<OffSegment> off_segment_peers(const Node& node);
 
 SubnetEnv make_subnet_env(const Node& node);
 

@@ -131,6 +131,7 @@ Result<bool> keep_programs(Site& site) {
   merino_config wanted = programs_config(node);
   wanted.program_id = program_id();
   const auto current = TRY(loaded_config());
+  if (current) wanted.flow_seed = current->flow_seed;
   if (current && same_config(*current, wanted)) return false;
   TRY(load_programs(wanted));
   const std::string obstacle = fast_path_obstacle(node);

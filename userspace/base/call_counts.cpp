@@ -71,8 +71,10 @@ Result<Fd> open_to_write(const std::string& path) {
     fd = attempt();
   }
   if (!fd) return fail_errno(errno, "open {}", path);
-  // Of two that make it, both give it the same size.
-  if (TRY(size_of(fd, path)) == 0 && ::ftruncate(fd.get(), sizeof(Sheet)) != 0) return fail_errno(errno, "resize {}", path);
+  TRY(size_of(fd, path));
+  // Of two that make it, both give it the same size. With all its blocks, also where there are some: a hole that is touched on a full disk
+  // kills with SIGBUS.
+  if (::fallocate(fd.get(), 0, 0, sizeof(Sheet)) != 0) return fail_errno(errno, "allocate {}", path);
   return fd;
 }
 

@@ -43,10 +43,11 @@ Status sync_directory(const std::string& directory) {
   return ok();
 }
 
+// Errors name the file that was to be: the temporary one is gone when they are read.
 Status fill_and_rename(Fd fd, const std::string& temporary, const std::string& path, const std::string& content, mode_t mode) {
-  TRY(write_all(fd.get(), content, temporary));
-  if (::fchmod(fd.get(), mode) != 0) return fail_errno(errno, "chmod {}", temporary);
-  if (::fsync(fd.get()) != 0) return fail_errno(errno, "fsync {}", temporary);
+  TRY(write_all(fd.get(), content, path));
+  if (::fchmod(fd.get(), mode) != 0) return fail_errno(errno, "chmod {}", path);
+  if (::fsync(fd.get()) != 0) return fail_errno(errno, "fsync {}", path);
   if (::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno(errno, "rename {} to {}", temporary, path);
   return ok();
 }

@@ -80,24 +80,24 @@ Status EtcdApi::revoke_if_unused(int64_t lease) {
   return gateway_.call({"/v3/lease/revoke", encode_lease(lease)}, [](const std::string&) { return ok(); });
 }
 
-Status EtcdApi::watch(const EtcdKeys& keys, int64_t start_revision, const std::function<Status(const EtcdWatchAnswer&, Backlog)>& changed) {
-  return gateway_.stream({"/v3/watch", encode_watch(keys, start_revision), kLongestSilence},
-                         [&](const std::string& line, Backlog backlog) -> Status {
-                           const auto answer = decode_watch(line);
-                           if (!answer) {
-                             gateway_.next_member();
-                             const auto error = decode_error(line);
-                             if (error) return fail(ErrorKind::unavailable, "/v3/watch: {}", error->message);
-                             return in_context(answer.error(), "/v3/watch: not an answer of etcd's");
-                           }
-                           if (answer->compact_revision > 0)
-                             return fail(ErrorKind::not_found, "/v3/watch: revision {} has been compacted", start_revision);
-                           if (answer->canceled) {
-                             gateway_.next_member();
-                             return fail(ErrorKind::unavailable, "/v3/watch: canceled: {}", answer->cancel_reason);
-                           }
-                           return changed(*answer, backlog);
-                         });
+Status EtcdApi::watch(const EtcdKeys& keys, int64_t start_revision, const std::function<Status(const EtcdWatchAnswer&)>& changed,
+                      const std::function<Status()>& settled) {
+  const auto read = [&](const std::string& line) -> Status {
+    const auto answer = decode_watch(line);
+    if (!answer) {
+      gateway_.next_member();
+      const auto error = decode_error(line);
+      if (error) return fail(ErrorKind::unavailable, "/v3/watch: {}", error->message);
+      return in_context(answer.error(), "/v3/watch: not an answer of etcd's");
+    }
+    if (answer->compact_revision > 0) return fail(ErrorKind::not_found, "/v3/watch: revision {} has been compacted", start_revision);
+    if (answer->canceled) {
+      gateway_.next_member();
+      return fail(ErrorKind::unavailable, "/v3/watch: canceled: {}", answer->cancel_reason);
+    }
+    return changed(*answer);
+  };
+  return gateway_.stream({"/v3/watch", encode_watch(keys, start_revision), kLongestSilence}, read, settled);
 }
 
 }  // namespace merino

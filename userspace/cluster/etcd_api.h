@@ -30,9 +30,11 @@ class EtcdApi {
   // Ends a lease if no key hangs on it.
   Status revoke_if_unused(int64_t lease);
 
-  // Every change from `start_revision` on goes to `changed`, whose error ends the watch; with whether there is another one to read. Returns
-  // when the stream ends: not_found if it cannot be had because the history from `start_revision` on is gone.
-  Status watch(const EtcdKeys& keys, int64_t start_revision, const std::function<Status(const EtcdWatchAnswer&, Backlog)>& changed);
+  // Every change from `start_revision` on goes to `changed`; when all that have arrived were given to it, `settled` is called. An error of
+  // either ends the watch. Returns when the stream ends: not_found if it cannot be had because the history from `start_revision` on is
+  // gone.
+  Status watch(const EtcdKeys& keys, int64_t start_revision, const std::function<Status(const EtcdWatchAnswer&)>& changed,
+               const std::function<Status()>& settled);
 
   [[nodiscard]] std::string name() const { return gateway_.name(); }
 

@@ -117,10 +117,7 @@ class Lines {
       line_ += bytes.substr(0, end);
       bytes.remove_prefix(end + 1);
       const std::string line = std::exchange(line_, {});
-      // Empty lines are none.
-      bytes.remove_prefix(std::min(bytes.find_first_not_of('\n'), bytes.size()));
-      const bool more = bytes.find('\n') != std::string_view::npos;
-      if (!line.empty()) TRY(read_(line, more ? Backlog::more : Backlog::none));
+      if (!line.empty()) TRY(read_(line));
     }
     if (line_.size() + bytes.size() > kLargestBody) return fail(ErrorKind::decode, "a line has more than {} bytes", kLargestBody);
     line_ += bytes;
@@ -221,14 +218,15 @@ Status EtcdGateway::call(const EtcdCall& call, const EtcdReader& read) {
                      "start etcd, or correct --etcd-endpoints: etcdctl endpoint health");
 }
 
-Status EtcdGateway::stream(const EtcdCall& call, const EtcdLineReader& read) {
+Status EtcdGateway::stream(const EtcdCall& call, const EtcdLineReader& read, const BodyDrained& drained) {
   Lines lines(read);
   Status taken = ok();
   const std::string member = endpoint();
   const auto response = send_with_token(call, [&](HttpRequest request) {
     request.timeout = milliseconds(0);
     request.idle_timeout = call.timeout;
-    return http_.stream(request, [&](std::string_view bytes) { return taken = lines.take(bytes); });
+    return http_.stream(
+        request, [&](std::string_view bytes) { return taken = lines.take(bytes); }, [&] { return taken = drained(); });
   });
   if (!taken) return in_context(taken.error(), member);
   next_member();

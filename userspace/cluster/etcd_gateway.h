@@ -25,11 +25,8 @@ struct EtcdCall {
 // Reads a whole answer.
 using EtcdReader = std::function<Status(const std::string&)>;
 
-// Whether more of a stream has arrived already.
-enum class Backlog { none, more };
-
 // Reads one line of a stream.
-using EtcdLineReader = std::function<Status(const std::string&, Backlog)>;
+using EtcdLineReader = std::function<Status(const std::string&)>;
 
 // One thread at a time.
 class EtcdGateway {
@@ -42,9 +39,9 @@ class EtcdGateway {
   // reason).
   Status call(const EtcdCall& call, const EtcdReader& read);
 
-  // Streams from the member that answered last. An error of `read` ends the stream and is returned; else the end of the stream is
-  // `unavailable`, and the next member's turn.
-  Status stream(const EtcdCall& call, const EtcdLineReader& read);
+  // Streams from the member that answered last; `drained` is called when every line that has arrived was read. An error of either ends the
+  // stream and is returned; else the end of the stream is `unavailable`, and the next member's turn.
+  Status stream(const EtcdCall& call, const EtcdLineReader& read, const BodyDrained& drained);
 
   void next_member() { current_ = (current_ + 1) % endpoints_.size(); }
 

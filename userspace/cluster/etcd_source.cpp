@@ -248,24 +248,28 @@ Status EtcdSource::follow(const std::function<void(LeaseSet)>& changed) {
   followed_.reset(range.kvs);
   SystemTime told_expiry{};
   bool differs = false;
-  return follower_.watch(keys_, range.revision + 1, [&](const EtcdWatchAnswer& answer, Backlog backlog) -> Status {
-    // The set is worth nothing until its changes are seen, too.
-    differs = answer.created || differs;
-    for (const EtcdEvent& event : answer.events) differs = TRY(followed_.apply(event)) || differs;
+  const auto tell = [&]() -> Status {
     // When the wall clock is set, the own lease ends at another of its times.
     const EtcdLease own = own_lease();
     const SystemTime expiry = expiry_of(own);
     const bool clock_was_set = own.id != 0 && std::chrono::abs(expiry - told_expiry) > kClockStep;
     if (!differs && !clock_was_set) return ok();
-    // What comes next is in the next set.
-    if (backlog == Backlog::more && !answer.created) return ok();
     differs = false;
     told_expiry = expiry;
     const auto before = thread_cpu_time();
     changed(make_set(followed_));
     rest((thread_cpu_time() - before) * kRestFactor);
     return ok();
-  });
+  };
+  const auto apply = [&](const EtcdWatchAnswer& answer) -> Status {
+    for (const EtcdEvent& event : answer.events) differs = TRY(followed_.apply(event)) || differs;
+    // What was read is worth nothing until its changes are seen, too.
+    if (!answer.created) return ok();
+    differs = true;
+    return tell();
+  };
+  // One set for all changes that have arrived.
+  return follower_.watch(keys_, range.revision + 1, apply, tell);
 }
 
 // With many leases that change all the time, sets must not take all of it: what comes meanwhile waits, and is one set then.

@@ -45,18 +45,28 @@ void set_tls(CURL* easy, const TlsOptions& tls) {
 struct Exchange {
   CURL* easy;
   const BodySink* sink;  // nullptr: all into `body`
+  const BodyDrained* drained;
   std::string body;
+  bool fresh;                    // the sink has taken something since it was drained
   std::optional<Error> refused;  // by the sink, or for its size
 
   Status take(std::string_view bytes) {
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    if (sink != nullptr && status / 100 == 2) return (*sink)(bytes);
+    if (sink != nullptr && status / 100 == 2) {
+      fresh = true;
+      return (*sink)(bytes);
+    }
     if (body.size() + bytes.size() > kLargestBody) {
       return fail(ErrorKind::exhausted, "the answer has more than {} MiB", kLargestBody >> 20U);
     }
     body.append(bytes);
     return ok();
+  }
+
+  Status settle() {
+    if (!std::exchange(fresh, false) || refused || drained == nullptr) return ok();
+    return (*drained)();
   }
 };
 
@@ -111,7 +121,7 @@ struct HttpClient::Handles {
   }
 
   void prepare(const HttpRequest& request, Exchange& exchange, curl_slist* headers);
-  Result<CURLcode> run();
+  Result<CURLcode> run(Exchange& exchange);
 };
 
 void HttpClient::Handles::prepare(const HttpRequest& request, Exchange& exchange, curl_slist* headers) {
@@ -145,12 +155,14 @@ void HttpClient::Handles::prepare(const HttpRequest& request, Exchange& exchange
 }
 
 // The transfer to its end, or to the stop signal.
-Result<CURLcode> HttpClient::Handles::run() {
+Result<CURLcode> HttpClient::Handles::run(Exchange& exchange) {
   int running = 1;
   while (true) {
     if (const auto code = curl_multi_perform(multi, &running); code != CURLM_OK) {
       return fail(ErrorKind::unavailable, "libcurl: {}", curl_multi_strerror(code));
     }
+    // libcurl hands out each piece of a chunked body by itself, and ends when there are none left to read.
+    TRY(exchange.settle());
     if (running == 0) break;
     if (stop->is_raised()) return fail(ErrorKind::unavailable, "stopped");
     curl_waitfd wait_fd{.fd = stop->fd(), .events = CURL_WAIT_POLLIN, .revents = 0};
@@ -181,8 +193,13 @@ Result<HttpClient> HttpClient::open(const TlsOptions& tls, const StopSignal& sto
 
 Result<HttpResponse> HttpClient::send(const HttpRequest& request) { return stream(request, nullptr); }
 
-Result<HttpResponse> HttpClient::stream(const HttpRequest& request, const BodySink& sink) {
-  Exchange exchange{.easy = handles_->easy, .sink = sink ? &sink : nullptr, .body = {}, .refused = std::nullopt};
+Result<HttpResponse> HttpClient::stream(const HttpRequest& request, const BodySink& sink, const BodyDrained& drained) {
+  Exchange exchange{.easy = handles_->easy,
+                    .sink = sink ? &sink : nullptr,
+                    .drained = drained ? &drained : nullptr,
+                    .body = {},
+                    .fresh = false,
+                    .refused = std::nullopt};
   // No "Expect: 100-continue": it costs a round trip.
   curl_slist* list = curl_slist_append(nullptr, "Expect:");
   const bool typed = std::ranges::any_of(request.headers, [](const std::string& header) { return header.starts_with("Content-Type:"); });
@@ -192,7 +209,7 @@ Result<HttpResponse> HttpClient::stream(const HttpRequest& request, const BodySi
   handles_->prepare(request, exchange, list);
 
   curl_multi_add_handle(handles_->multi, handles_->easy);
-  auto ended = handles_->run();
+  auto ended = handles_->run(exchange);
   long status = 0;
   curl_easy_getinfo(handles_->easy, CURLINFO_RESPONSE_CODE, &status);
   curl_multi_remove_handle(handles_->multi, handles_->easy);

@@ -57,6 +57,9 @@ struct HttpResponse {
 // Takes the next bytes of a body; an error ends the transfer and is its result.
 using BodySink = std::function<Status(std::string_view)>;
 
+// All of a body that has arrived until now was given to the sink; an error ends the transfer and is its result.
+using BodyDrained = std::function<Status()>;
+
 inline constexpr size_t kLargestBody = 64U << 20U;
 
 // Errors: unavailable (no answer: refused, reset, timed out, name unknown, certificate not trusted, stopped), naming method and URL
@@ -75,7 +78,7 @@ class HttpClient {
   Result<HttpResponse> send(const HttpRequest& request);
 
   // The body of a 2xx answer goes to `sink` as it arrives, and response.body stays empty; that of another status is in response.body.
-  Result<HttpResponse> stream(const HttpRequest& request, const BodySink& sink);
+  Result<HttpResponse> stream(const HttpRequest& request, const BodySink& sink, const BodyDrained& drained = {});
 
  private:
   struct Handles;

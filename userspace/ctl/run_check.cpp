@@ -89,8 +89,7 @@ class Checker {
     out.underlay = TRY(send_echo({out.peer.underlay, kSmallPacket, 3, milliseconds(20), kPatience}));
     out.host = TRY(probe_tunnel(out.peer, request_, scale_.pod_mtu));
     if (!pod_.can_send_to(out.peer) || !out.host.small.any()) return ok();
-    const NamespaceGuard inside = TRY(NamespaceGuard::enter(pod_.netns.get()));
-    out.pod = TRY(probe_tunnel(out.peer, request_, scale_.pod_mtu));
+    out.pod = TRY(in_network_namespace(pod_.netns.get(), [&] { return probe_tunnel(out.peer, request_, scale_.pod_mtu); }));
     return ok();
   }
 

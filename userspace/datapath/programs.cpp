@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -27,7 +28,7 @@ namespace merino {
 namespace {
 
 // A struct with hidden padding does not compare by its bytes.
-static_assert(std::has_unique_object_representations_v<merino_config> && sizeof(merino_config) == 120);
+static_assert(std::has_unique_object_representations_v<merino_config> && sizeof(merino_config) == 128);
 
 constexpr std::array kPrograms = {Program::from_pod, Program::from_wire, Program::from_tunnel, Program::from_host};
 constexpr std::array kMaps = {"pods", "peers", "nodes", "network", "counters", "drops", "trace", "trace_filter"};
@@ -181,6 +182,7 @@ Status load_programs(merino_config config) {
   const LibbpfLog log;
   const Skeleton skeleton = TRY(open_skeleton());
   config.program_id = program_id();
+  if (getrandom(&config.flow_seed, sizeof config.flow_seed, 0) != sizeof config.flow_seed) return fail_errno(errno, "get random bytes");
   std::memcpy(&skeleton->rodata_config->merino_config, &config, sizeof(config));
   if (const int error = merino_bpf__load(skeleton.get()); error != 0) {
     if (error == -EPERM)

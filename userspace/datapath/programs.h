@@ -26,8 +26,8 @@ Result<std::optional<merino_config>> loaded_config();
 // program_id of this build: a hash of the BPF object that is built in.
 uint64_t program_id();
 
-// Loads the programs with `config` (program_id is filled in), reusing or making the pinned maps, and replaces the program pins. Does
-// not touch links: call the attach functions afterwards. A pinned map of a newer ABI is `unsupported`.
+// Loads the programs with `config` (program_id and flow_seed are filled in), reusing or making the pinned maps, and replaces the program
+// pins. Does not touch links: call the attach functions afterwards. A pinned map of a newer ABI is `unsupported`.
 Status load_programs(merino_config config);
 
 // Removes every pin of merino's, links too; success when there is none. What is attached by a link is detached thereby.

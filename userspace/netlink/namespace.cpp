@@ -8,8 +8,8 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
+#include <system_error>
+#include <thread>
 
 namespace merino {
 
@@ -30,23 +30,29 @@ Result<Fd> open_network_namespace(const std::string& path) {
   return netns;
 }
 
-Result<NamespaceGuard> NamespaceGuard::enter(int netns_fd) {
-  Fd original(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-  if (!original) return fail_errno(errno, "remember the current network namespace (/proc/thread-self/ns/net)");
-  if (setns(netns_fd, CLONE_NEWNET) != 0) {
-    const int code = errno;
-    auto error = fail_errno(code, "enter a network namespace");
-    if (code != EPERM) error.value().kind = ErrorKind::not_found;
-    return error;
-  }
-  return NamespaceGuard(std::move(original));
+namespace {
+
+Status enter(int netns_fd) {
+  if (setns(netns_fd, CLONE_NEWNET) == 0) return ok();
+  const int code = errno;
+  auto error = fail_errno(code, "enter a network namespace");
+  if (code != EPERM) error.value().kind = ErrorKind::not_found;
+  return error;
 }
 
-NamespaceGuard::~NamespaceGuard() {
-  if (!original_ || setns(original_.get(), CLONE_NEWNET) == 0) return;
-  // To go on would be to change the wrong namespace.
-  perror("return to the original network namespace");
-  abort();
+}  // namespace
+
+Status run_in_network_namespace(int netns_fd, const std::function<void()>& inside) {
+  Status entered = ok();
+  try {
+    std::thread([&] {
+      entered = enter(netns_fd);
+      if (entered) inside();
+    }).join();
+  } catch (const std::system_error& error) {
+    return fail_errno(error.code().value(), "start a thread for a network namespace");
+  }
+  return entered;
 }
 
 }  // namespace merino

@@ -1,6 +1,8 @@
-// Network namespaces: opening them and standing in them.
+// Network namespaces: opening them and working in them.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,20 +14,16 @@ namespace merino {
 // Opens a network namespace by path ("/run/netns/x", "/proc/PID/ns/net"); not_found if missing or not a namespace (nsfs is checked).
 Result<Fd> open_network_namespace(const std::string& path);
 
-// The calling thread inside another network namespace, until destruction in the same thread.
-class NamespaceGuard {
- public:
-  // not_found when `netns_fd`'s namespace cannot be entered.
-  static Result<NamespaceGuard> enter(int netns_fd);
-  NamespaceGuard(NamespaceGuard&&) noexcept = default;
-  NamespaceGuard& operator=(NamespaceGuard&&) = delete;
-  NamespaceGuard(const NamespaceGuard&) = delete;
-  NamespaceGuard& operator=(const NamespaceGuard&) = delete;
-  ~NamespaceGuard();
+// Runs `inside` in a thread of its own that is in another network namespace; returns when it has ended. The calling thread stays where it
+// is, so there is no way back that could fail. not_found when `netns_fd`'s namespace cannot be entered: `inside` was not called then.
+Status run_in_network_namespace(int netns_fd, const std::function<void()>& inside);
 
- private:
-  explicit NamespaceGuard(Fd original) : original_(std::move(original)) {}
-  Fd original_;
-};
+// The same for a function with a Result (or the like); gives that.
+template <class Function>
+auto in_network_namespace(int netns_fd, const Function& function) -> decltype(function()) {
+  std::optional<decltype(function())> outcome;
+  TRY(run_in_network_namespace(netns_fd, [&] { outcome.emplace(function()); }));
+  return *std::move(outcome);
+}
 
 }  // namespace merino

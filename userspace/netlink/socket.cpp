@@ -3,6 +3,8 @@
 #include <netlink/socket.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "netlink.h"
 
 namespace merino {
@@ -18,7 +20,10 @@ Result<Netlink> Netlink::open() {
   Netlink netlink(nl_socket_alloc());
   nl_sock* socket = netlink.socket_.get();
   if (socket == nullptr) return fail_errno(ENOMEM, "open a netlink socket");
+  errno = 0;
   if (const int error = nl_connect(socket, NETLINK_ROUTE); error != 0) {
+    // libnl has no word for most of what a system call can say.
+    if (errno != 0) return fail_errno(errno, "open a netlink socket");
     return fail(ErrorKind::system, "open a netlink socket: {}", nl_geterror(error));
   }
   nl_socket_disable_auto_ack(socket);

@@ -19,10 +19,7 @@ IpAddress address_of(const std::string& name) {
   return IpAddress::from_v4(0x0af4c800U + 2 + static_cast<uint32_t>(std::stoul(name.substr(1))));
 }
 
-Result<Netlink> open_inside(int netns) {
-  const NamespaceGuard inside = TRY(NamespaceGuard::enter(netns));
-  return Netlink::open();
-}
+Result<Netlink> open_inside(int netns) { return in_network_namespace(netns, Netlink::open); }
 
 Result<unsigned> index_of(Netlink& netlink, const std::string& name) {
   const auto link = TRY(netlink.link_by_name(name));

@@ -10,8 +10,7 @@ namespace merino::lab {
 class Load {
  public:
   // From a place to another, which has the address. One at a time for each `to` and port.
-  // Below 10 ms ping asks without end: of several at once, `ping_interval` of more leaves processors to others.
-  Load(const Place& from, const Place& to, const std::string& address, int port = 7500, const std::string& ping_interval = "0.001");
+  Load(const Place& from, const Place& to, const std::string& address, int port = 7500);
 
   // Ends it, prints what was lost, and fails the test if anything was.
   void expect_whole(const std::string& event);

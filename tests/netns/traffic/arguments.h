@@ -57,6 +57,7 @@ bool stop_requested();
 int serve(const Arguments& arguments);
 int tcp_client(const Arguments& arguments);
 int udp_client(const Arguments& arguments);
+int ping(const Arguments& arguments);
 int forge_vxlan(const Arguments& arguments);
 int forge_udp(const Arguments& arguments);
 int forge_source(const Arguments& arguments);

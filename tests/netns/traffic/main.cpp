@@ -5,7 +5,8 @@
 //   traffic serve  --port P [--bind ADDR]                 TCP and UDP server of both families; prints "ready" when it listens
 //   traffic tcp    --to ADDR:P --up BYTES --down BYTES    [--payload N] [--connections N] [--interval-us N] [--timeout MS] [--bind A[:P]]
 //   traffic udp    --to ADDR:P --payload N --count N      [--interval-us N] [--gso N] [--sockets N] [--pmtu do|dont|want] [--timeout MS]
-//                  tcp and udp: --until-signal 1 sends until SIGTERM comes, whatever --up or --count says
+//   traffic ping   --to ADDR --count N                    [--interval-us N] [--timeout MS]
+//                  tcp, udp and ping: --until-signal 1 sends until SIGTERM comes, whatever --up or --count says
 //   traffic vxlan  --to ADDR:P --vni N --source-mac M --target-mac M --inner-from A --inner-to A:P [--count N]   a forged tunnel packet
 //   traffic udp-tunnel --to ADDR:P --inner-from A --inner-to A:P [--count N]   the same of the udp backend
 //   traffic spoof  --from ADDR --to ADDR:P [--count N]    UDP with a source address that is not the sender's
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
     if (command == "serve") return serve(arguments);
     if (command == "tcp") return tcp_client(arguments);
     if (command == "udp") return udp_client(arguments);
+    if (command == "ping") return ping(arguments);
     if (command == "vxlan") return forge_vxlan(arguments);
     if (command == "udp-tunnel") return forge_udp(arguments);
     if (command == "spoof") return forge_source(arguments);

@@ -1,0 +1,232 @@
+// What fails on the way: disk full, read-only files, no descriptors left, a full map, and every system call of the plugin. Nothing crashes,
+// nothing is left half made, and the error names what failed.
+#include <bpf/bpf.h>
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "abi.h"
+#include "base/fd.h"
+#include "cni_node.h"
+#include "lab/lab.h"
+#include "lab/traffic.h"
+
+namespace merino::lab {
+namespace {
+
+using nlohmann::json;
+using testing::AnyOf;
+using testing::HasSubstr;
+
+class CniFaults : public testing::Test {
+ protected:
+  CniFaults() { node_.make_netns("c1"); }
+
+  // Text of a failing ADD, which must have left nothing beside `known`.
+  std::string refused(const std::string& known = "") {
+    const json error = node_.error("ADD", cni_conf());
+    EXPECT_EQ(node_.leftovers(), known);
+    EXPECT_FALSE(node_.in("c1", "ip link show eth0").ok());
+    return error["msg"].get<std::string>() + "; " + error.value("details", "");
+  }
+  void expect_add_and_del() {
+    (void)node_.add(cni_conf());
+    const Output output = node_.call("DEL", cni_conf());
+    EXPECT_TRUE(output.ok()) << output.out << output.err;
+    EXPECT_EQ(node_.leftovers(), "");
+  }
+
+  CniNode node_;
+};
+
+// A file system of one page in which nothing is free.
+constexpr const char* kFullDisk =
+    "mkdir -p {0} && mount -t tmpfs -o size=4k tmpfs {0} && dd if=/dev/zero of={0}/ballast bs=4k count=1 2>/dev/null";
+
+TEST_F(CniFaults, DiskFull) {
+  for (const char* directory : {"/var/lib/cni/networks/cbr0", "/run/merino/attachments"}) {
+    node_.must(fmt::format(fmt::runtime(kFullDisk), directory));
+    EXPECT_THAT(refused(fmt::format("{}/ballast\n", directory)),
+                testing::AllOf(HasSubstr(directory), HasSubstr("No space left on device")));
+    node_.must(fmt::format("umount {}", directory));
+    expect_add_and_del();
+  }
+}
+
+// What was attached before goes away although nothing more can be written.
+TEST_F(CniFaults, DelOnAFullDisk) {
+  node_.must("mkdir -p /var/lib/cni && mount -t tmpfs -o size=64k tmpfs /var/lib/cni");
+  (void)node_.add(cni_conf());
+  node_.must("dd if=/dev/zero of=/var/lib/cni/ballast bs=4k 2>/dev/null; true");
+  const Output output = node_.call("DEL", cni_conf());
+  EXPECT_TRUE(output.ok()) << output.out << output.err;
+  EXPECT_EQ(node_.must("ls /var/lib/cni/networks/cbr0"), "last_reserved_ip.0\nlock\n");
+}
+
+TEST_F(CniFaults, ReadOnlyFiles) {
+  node_.must("mkdir -p /var/lib/cni && mount -t tmpfs -o ro tmpfs /var/lib/cni");
+  EXPECT_THAT(refused(), testing::AllOf(HasSubstr("/var/lib/cni"), HasSubstr("Read-only file system")));
+  node_.must("mount -o remount,rw /var/lib/cni");
+  expect_add_and_del();
+}
+
+TEST_F(CniFaults, PodsMapFull) {
+  const Fd pods(bpf_obj_get(node_.outside_path(MERINO_PIN_ROOT "/pods").c_str()));
+  ASSERT_TRUE(pods);
+  merino_pod_key key{};
+  const merino_pod pod{};
+  for (uint32_t i = 0; i < MERINO_MAX_PODS; i++) {
+    std::memcpy(key.addr.bytes, &i, sizeof(i));
+    ASSERT_EQ(bpf_map_update_elem(pods.get(), &key, &pod, BPF_ANY), 0);
+  }
+  const json error = node_.error("ADD", cni_conf());
+  EXPECT_THAT(error["msg"].get<std::string>(), AnyOf(HasSubstr("pods"), HasSubstr("full")));
+  EXPECT_FALSE(node_.in("c1", "ip link show eth0").ok());
+  for (uint32_t i = 0; i < MERINO_MAX_PODS; i++) {
+    std::memcpy(key.addr.bytes, &i, sizeof(i));
+    ASSERT_EQ(bpf_map_delete_elem(pods.get(), &key), 0);
+  }
+  EXPECT_EQ(node_.leftovers(), "");
+  expect_add_and_del();
+}
+
+TEST_F(CniFaults, NoDescriptorsLeft) {
+  bool worked = false;
+  for (int limit = 3; limit < 40 && !worked; limit++) {
+    SCOPED_TRACE(limit);
+    CniCall call;
+    call.prefix = fmt::format("prlimit --nofile={}", limit);
+    const Output output = node_.call("ADD", cni_conf(), call);
+    worked = output.ok();
+    if (worked) break;
+    const json error = json::parse(output.out, nullptr, false);
+    ASSERT_TRUE(error.is_object() && error.contains("msg")) << output.exit_code << output.out << output.err;
+    ASSERT_THAT(error["msg"].get<std::string>(), HasSubstr("Too many open files"));
+    ASSERT_EQ(node_.leftovers(), "");
+    ASSERT_FALSE(node_.in("c1", "ip link show eth0").ok());
+  }
+  EXPECT_TRUE(worked) << "40 are enough";
+  ASSERT_TRUE(node_.call("DEL", cni_conf()).ok());
+  EXPECT_EQ(node_.leftovers(), "");
+}
+
+// Each call in turn fails once: ADD says so and has left nothing, or does without.
+class CniCallFails : public CniFaults, public testing::WithParamInterface<std::pair<const char*, const char*>> {};
+INSTANTIATE_TEST_SUITE_P(Of, CniCallFails,
+                         testing::Values(std::pair{"mkdir", "ENOSPC"}, std::pair{"write", "ENOSPC"}, std::pair{"fsync", "EIO"},
+                                         std::pair{"rename", "EIO"}, std::pair{"link", "ENOSPC"}, std::pair{"openat", "EMFILE"},
+                                         std::pair{"flock", "ENOLCK"}, std::pair{"socket", "EMFILE"}, std::pair{"sendto", "ENOBUFS"},
+                                         std::pair{"recvfrom", "ENOMEM"}, std::pair{"setns", "EPERM"}, std::pair{"bpf", "ENOMEM"}),
+                         [](const auto& each) { return std::string(each.param.first); });
+
+TEST_P(CniCallFails, IsNamedAndLeavesNothing) {
+  const auto& [system_call, error_name] = GetParam();
+  int failures = 0;
+  for (int n = 1;; n++) {
+    SCOPED_TRACE(fmt::format("{} number {} fails with {}", system_call, n, error_name));
+    // Directories are made anew each time.
+    node_.must("rm -rf /var/lib/cni /run/merino/attachments");
+    const std::string log = "/run/strace.log";
+    CniCall call;
+    call.prefix = fmt::format("strace -f -qq -o {0} -e trace={1} -e inject={1}:error={2}:when={3}", log, system_call, error_name, n);
+    const Output output = node_.call("ADD", cni_conf(), call);
+    const bool injected = node_.run("grep -q INJECTED " + log).ok();
+    if (!injected) {
+      ASSERT_TRUE(output.ok()) << output.out << output.err;
+      break;
+    }
+    if (output.ok()) {
+      const Output deleted = node_.call("DEL", cni_conf());
+      ASSERT_TRUE(deleted.ok()) << deleted.out << deleted.err;
+    } else {
+      failures++;
+      const json error = json::parse(output.out, nullptr, false);
+      ASSERT_EQ(output.exit_code, 1) << output.out << output.err;
+      if (node_.run("grep -q 'write(1, .*INJECTED' " + log).ok()) {
+        ASSERT_THAT(output.err, HasSubstr("the answer cannot be written to standard output: No space left on device"));
+        ASSERT_TRUE(node_.call("DEL", cni_conf()).ok()) << "as the runtime does after a failure";
+      } else {
+        ASSERT_TRUE(error.is_object() && error.contains("code") && !error.value("msg", "").empty()) << output.out << output.err;
+      }
+    }
+    ASSERT_EQ(node_.leftovers(), "") << output.out;
+    ASSERT_FALSE(node_.in("c1", "ip link show eth0").ok());
+  }
+  fmt::print("{}: ADD failed at {} of its calls\n", system_call, failures);
+  EXPECT_GT(failures, 0);
+}
+
+// ADD and DEL, each killed now and then at any moment; what they leave goes with the next DEL. MERINO_CNI_CYCLES: how often, 200 unless
+// set.
+TEST_F(CniFaults, KilledAtRandom) {
+  const char* wanted = std::getenv("MERINO_CNI_CYCLES");
+  const long cycles = wanted == nullptr ? 200 : std::strtol(wanted, nullptr, 10);
+  std::mt19937 random(std::random_device{}());
+  long killed = 0;
+  const auto interrupted = [&](const char* command) {
+    CniCall call;
+    call.container = fmt::format("c{}", random() % 3);
+    call.ifname = fmt::format("eth{}", call.container.substr(1));
+    call.prefix = fmt::format("timeout -s KILL 0.{:04}", 1 + random() % 300);
+    killed += node_.call(command, cni_conf(), call).exit_code == 128 + SIGKILL ? 1 : 0;
+  };
+  for (long cycle = 0; cycle < cycles; cycle++) interrupted(random() % 3 == 0 ? "DEL" : "ADD");
+  for (const char* number : {"0", "1", "2"}) {
+    CniCall call;
+    call.container = fmt::format("c{}", number);
+    call.ifname = fmt::format("eth{}", number);
+    const Output output = node_.call("DEL", cni_conf(), call);
+    EXPECT_TRUE(output.ok()) << output.out << output.err;
+  }
+  fmt::print("{} of {} calls were killed\n", killed, cycles);
+  EXPECT_EQ(node_.leftovers(), "");
+  expect_add_and_del();
+}
+
+// The agent in want of something says what, and goes on by itself when it is there.
+class AgentFaults : public testing::Test {
+ protected:
+  bool is_ready() { return node_.http_status("/readyz") == 200; }
+
+  Lab lab_;
+  Node& node_ = lab_.add_node("a", {.flags = "--ip-masq --full-check=1", .agent = AgentStart::later});
+};
+
+TEST_F(AgentFaults, DiskFull) {
+  node_.must(fmt::format(fmt::runtime(kFullDisk), "/run/flannel"));
+  node_.start_agent();
+  node_.agent().wait_for_log("No space left on device", std::chrono::seconds(25));
+  EXPECT_THAT(node_.agent().log(), HasSubstr("/run/flannel/subnet.env"));
+  EXPECT_FALSE(is_ready());
+  EXPECT_EQ(node_.must("ls -A /run/flannel"), "ballast\n") << "no half file";
+  node_.must("rm /run/flannel/ballast");
+  EXPECT_TRUE(eventually([&] { return is_ready(); }, std::chrono::seconds(25))) << node_.agent().log();
+}
+
+TEST_F(AgentFaults, ReadOnlyFiles) {
+  node_.must("mkdir -p /run/flannel && mount -t tmpfs -o ro tmpfs /run/flannel");
+  node_.start_agent();
+  node_.agent().wait_for_log("Read-only file system", std::chrono::seconds(25));
+  EXPECT_THAT(node_.agent().log(), HasSubstr("/run/flannel"));
+  node_.must("mount -o remount,rw /run/flannel");
+  EXPECT_TRUE(eventually([&] { return is_ready(); }, std::chrono::seconds(25))) << node_.agent().log();
+}
+
+TEST_F(AgentFaults, NoDescriptorsLeft) {
+  node_.start_agent();
+  node_.wait_ready();
+  const Pod& pod = node_.add_pod("p1");
+  const std::string limit = fmt::format("prlimit --pid {} --nofile=", node_.agent().pid());
+  node_.must(limit + "8:4096; ip link del merino0");
+  node_.agent().wait_for_log("Too many open files", std::chrono::seconds(25));
+  EXPECT_TRUE(node_.agent().running());
+  node_.must(limit + "4096:4096");
+  EXPECT_TRUE(eventually([&] { return is_ready(); }, std::chrono::seconds(25))) << node_.agent().log();
+  EXPECT_TRUE(ping(node_, "-c 1 -W 2 " + pod.address()).all());
+}
+
+}  // namespace
+}  // namespace merino::lab
