@@ -10,6 +10,7 @@ import time
 import cases
 import cni_latency
 import control_plane
+import flood
 import lab
 import machine
 import path_report
@@ -72,7 +73,8 @@ def compare_paths(options):
     return text, path_report.as_json(comparisons)
 
 
-PARTS = {'paths': compare_paths, 'programs': program_cost.measure, 'cni': cni_latency.measure, 'control-plane': control_plane.measure}
+PARTS = {'paths': compare_paths, 'programs': program_cost.measure, 'cni': cni_latency.measure, 'control-plane': control_plane.measure,
+         'flood': flood.measure}
 
 
 def main():

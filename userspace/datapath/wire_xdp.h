@@ -22,9 +22,9 @@ struct WireXdpPlace {
   MacAddress mac;  // the interface's: what is sent to another one passes
 };
 
-// Attaches this build's program with `config` (program_id is filled in) there and nowhere else. True if anything had to be changed.
-// exists: another XDP program is there; unsupported: the driver has no native XDP. After an error nothing of merino's is attached with an
-// older configuration.
+// Attaches this build's program with `config` (program_id is filled in, flow_seed means nothing to it) there and nowhere else. True if
+// anything had to be changed. exists: another XDP program is there; unsupported: the driver has no native XDP. After an error nothing of
+// merino's is attached with an older configuration.
 Result<bool> ensure_wire_xdp(merino_config config, const WireXdpPlace& place);
 
 // Detaches it, wherever it is. True if it was attached.

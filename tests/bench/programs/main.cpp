@@ -1,7 +1,9 @@
 // program_cost [RUNS]: nanoseconds that each BPF program takes for one packet of each kind, and its size, as JSON.
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <linux/bpf.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -10,9 +12,11 @@
 #include <string>
 
 #include "base/address.h"
+#include "base/fd.h"
 #include "bpf/conntrack.h"
 #include "bpf/frames.h"
 #include "bpf/loaded_programs.h"
+#include "bpf/loaded_wire_xdp.h"
 #include "bpf/topology.h"
 #include "datapath/convert.h"
 #include "programs/stopwatch.h"
@@ -45,7 +49,7 @@ Tins::IP answer_of_service() { return test::udp_ports(test::kPodAtPeer2, test::k
 
 class Bench {
  public:
-  explicit Bench(int runs) : stopwatch_(runs) {}
+  explicit Bench(int runs) : runs_(runs), stopwatch_(runs) {}
 
   // What the program does with the packet must be what the case is about: `reason`.
   void measure(LoadedPrograms& programs, Program program, const std::string& what, merino_reason reason,
@@ -59,6 +63,16 @@ class Bench {
     costs_.push_back({{"program", test::name_of(program)}, {"packet", what}, {"reason", test::name_of(reason)}, {"ns", std::round(cost)}});
   }
 
+  // wire_xdp changes no packet, so the kernel runs it on the same one again and again.
+  void measure_xdp(test::LoadedWireXdp& xdp, const std::string& what, merino_reason reason, const test::Frame& frame) {
+    const test::Outcome outcome = xdp.run(frame);
+    const bool is_right = reason == MERINO_REASON_COUNT ? outcome.verdict == XDP_PASS && outcome.counted.empty()
+                                                        : outcome.verdict == XDP_DROP && outcome.reason() == reason;
+    if (!is_right) throw std::runtime_error("wire_xdp, " + what + ": judged otherwise");
+    const double cost = xdp_nanoseconds(xdp.fd(), frame) - xdp_nanoseconds(nothing_.get(), frame);
+    costs_.push_back({{"program", "wire_xdp"}, {"packet", what}, {"reason", test::name_of(reason)}, {"ns", std::round(cost)}});
+  }
+
   void sizes(const LoadedPrograms& programs) {
     for (const Program program : test::kPrograms) {
       const auto size = programs.size(program);
@@ -69,6 +83,28 @@ class Bench {
   void print() const { std::puts(json{{"costs", costs_}, {"sizes", sizes_}}.dump(1).c_str()); }
 
  private:
+  [[nodiscard]] static Fd load_nothing() {
+    const bpf_insn program[] = {{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, XDP_PASS}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    return Fd(bpf_prog_load(BPF_PROG_TYPE_XDP, "nothing", "GPL", program, std::size(program), nullptr));
+  }
+
+  [[nodiscard]] double xdp_nanoseconds(int program, const test::Frame& frame) const {
+    constexpr int kRepeat = 1000;  // in one call, whose mean the kernel tells in whole nanoseconds
+    std::vector<double> means;
+    for (int run = 0; run < std::max(runs_ / 10, 5); run++) {
+      LIBBPF_OPTS(bpf_test_run_opts, options);
+      options.data_in = frame.data();
+      options.data_size_in = static_cast<uint32_t>(frame.size());
+      options.repeat = kRepeat;
+      if (bpf_prog_test_run_opts(program, &options) != 0) throw std::runtime_error("run an XDP program");
+      means.push_back(options.duration);
+    }
+    std::nth_element(means.begin(), means.begin() + static_cast<std::ptrdiff_t>(means.size() / 2), means.end());
+    return means[means.size() / 2];
+  }
+
+  int runs_;
+  Fd nothing_ = load_nothing();
   Stopwatch stopwatch_;
   json costs_ = json::array();
   json sizes_ = json::array();
@@ -106,6 +142,15 @@ void measure_from_wire(Bench& bench, LoadedPrograms& programs) {
   run("not of the tunnel", MERINO_NOT_TUNNEL, wire(ethernet(kUplinkMac, kWireMac, udp_of(kPeer2, kNode, kSmall))));
   run("forged inner source: dropped", MERINO_FORGED, wire(tunnelled(udp_of(kPodAtPeer3, kPodA, kSmall))));
   run("unknown sender: dropped", MERINO_UNKNOWN_SENDER, wire(tunnelled(udp_of(kOutside, kPodA, kSmall), {.src = kStranger})));
+}
+
+void measure_wire_xdp(Bench& bench, const LoadedPrograms& programs, const Topology& topology) {
+  using namespace test;
+  LoadedWireXdp xdp(programs, topology.config());
+  bench.measure_xdp(xdp, "not of the tunnel: passes", MERINO_REASON_COUNT, ethernet(kUplinkMac, kWireMac, udp_of(kPeer2, kNode, kSmall)));
+  bench.measure_xdp(xdp, "from a peer: passes", MERINO_REASON_COUNT, tunnelled(udp_of(kPodAtPeer2, kPodA, kSmall)));
+  bench.measure_xdp(xdp, "forged inner source: dropped", MERINO_FORGED, tunnelled(udp_of(kPodAtPeer3, kPodA, kSmall)));
+  bench.measure_xdp(xdp, "unknown sender: dropped", MERINO_UNKNOWN_SENDER, tunnelled(udp_of(kOutside, kPodA, kSmall), {.src = kStranger}));
 }
 
 void measure_device(Bench& bench, LoadedPrograms& programs) {
@@ -172,6 +217,7 @@ void run(int runs) {
   Bench bench(runs);
   measure_from_pod(bench, programs);
   measure_from_wire(bench, programs);
+  measure_wire_xdp(bench, programs, topology);
   measure_device(bench, programs);
   measure_direct(bench, topology);
   for (const uint32_t peers : {2U, 1000U, 5000U, 65000U}) measure_scale(bench, topology, peers);
