@@ -24,6 +24,9 @@ class CheckDocs(unittest.TestCase):
                 ('`merinod --leese-dir=/x`', 'merinod has no --leese-dir'),
                 ('`merinod install-cni --nothing`', 'merinod install-cni has no --nothing'),
                 ('`scripts/nothing now`', 'scripts/nothing does not exist'),
+                ('```console\n# bpftool map dump pinned /sys/fs/bpf/merino/nothing\n```', 'there is no map nothing'),
+                ('```console\n# bpftool map dump pinned /sys/fs/bpf/merino/nodes\n"underlay": {"bytes": []}, "age": 1\n```',
+                 'of the map nodes: age too much, subnets missing'),
                 ('```sh\nnosuchprogram --x\n```', 'there is no program nosuchprogram')):
             done = check(text)
             self.assertEqual((done.returncode, done.stdout), (1, f'page.md: {problem}\n'), text)
