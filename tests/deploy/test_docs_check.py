@@ -24,6 +24,11 @@ class CheckDocs(unittest.TestCase):
                 ('`merinod --leese-dir=/x`', 'merinod has no --leese-dir'),
                 ('`merinod install-cni --nothing`', 'merinod install-cni has no --nothing'),
                 ('`scripts/nothing now`', 'scripts/nothing does not exist'),
+                ('```console\n# bpftool map dump pinned /sys/fs/bpf/merino/nothing\n```', 'there is no map nothing'),
+                ('```console\n# bpftool map dump pinned /sys/fs/bpf/merino/nodes\n"underlay": {"bytes": []}, "age": 1\n```',
+                 'of the map nodes: age too much, subnets missing'),
+                ('`merino_nothing_total`', 'there is no metric merino_nothing_total'),
+                ('the alert MerinoNothing', 'there is no alert MerinoNothing'),
                 ('```sh\nnosuchprogram --x\n```', 'there is no program nosuchprogram')):
             done = check(text)
             self.assertEqual((done.returncode, done.stdout), (1, f'page.md: {problem}\n'), text)
@@ -31,6 +36,10 @@ class CheckDocs(unittest.TestCase):
     def test_what_is_right_passes(self):
         done = check('# A b\n[x](#a-b) [y](https://example.org/z) `merinoctl status|pods -o json` `merinod --ip-masq=false` `scripts/demo --keep`\n\n'
                      '```sh\nsudo merinoctl counters --watch | head -3   # rates\nkubectl get nodes\n```\n\n```\nanything at all\n```\n')
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ''))
+
+    def test_names_of_metrics_and_alerts_pass(self):
+        done = check('`merino_peers` `merino_step_duration_seconds_bucket` MerinoPoolLeaks\n')
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ''))
 
 

@@ -55,6 +55,16 @@ TEST(FirstHour, AKernelWithoutTypeInformation) {
   node.wait_ready();
 }
 
+// The programs are compiled when merino is built and fitted to the kernel by its type information.
+TEST(FirstHour, NeitherKernelHeadersNorACompilerAreNeeded) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.before_start = "for d in /usr/src /usr/include /lib/modules /usr/lib/llvm*; do "
+                                                  "[ ! -d $d ] || mount -t tmpfs tmpfs $d; done"});
+  EXPECT_EQ(node.must("ls -A /usr/src /usr/include /lib/modules | grep -v -e : -e '^$' | wc -l"), "0\n");
+  node.wait_ready();
+  EXPECT_TRUE(node.run("bpftool prog show pinned /sys/fs/bpf/merino/programs/from_pod").ok());
+}
+
 TEST(FirstHour, AnMtuThatTheUplinkDoesNotCarry) {
   Lab lab;
   Node& node = lab.add_node("a", {.net_conf = R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "MTU": 9000}})"});
