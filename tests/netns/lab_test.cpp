@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
+#include <thread>
+
 #include "lab/matrix.h"
 #include "lab/traffic.h"
 
@@ -99,6 +103,26 @@ TEST(Harness, TrafficSeesWhatIsWrong) {
   const TrafficResult lossy = traffic(a, "udp --to " + b.address() + ":7000 --payload 100 --count 4 --timeout 50");
   EXPECT_FALSE(lossy.ok);
   EXPECT_EQ(lossy.lost, 2U) << lossy.line;
+}
+
+TEST(Harness, PingsThatWereHeldUpLoseNothing) {
+  Lab lab;
+  Machine& a = lab.add_host("a");
+  Machine& b = lab.add_host("b");
+  for (const Family family : {Family::v4, Family::v6}) {
+    ASSERT_TRUE(ping(a, "-c 1 " + b.address(family)).all());
+    Process pings = start_traffic(a, "ping --until-signal 1 --interval-us 100 --to " + b.address(family));
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    pings.signal(SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    pings.signal(SIGCONT);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    pings.signal(SIGTERM);
+    pings.wait();
+    const TrafficResult result = traffic_result(pings);
+    EXPECT_TRUE(result.ok) << result.line;
+    EXPECT_GT(result.sent, 1U) << result.line;
+  }
 }
 
 TEST(Harness, FailuresSayWhatWasPrinted) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -54,7 +55,8 @@ class Pinger {
     auto due = Clock::now();
     for (uint64_t index = 0; until_signal_ ? !stop_requested() : index < count_; index++) {
       send(static_cast<uint16_t>(index));
-      due += interval_;
+      // A process that was held up sends no burst after it: nobody would take the answers, and the socket's buffer lose them.
+      due = std::max(due + interval_, Clock::now());
       receive_until(due);
     }
     const auto end = Clock::now() + timeout_;
