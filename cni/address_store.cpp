@@ -46,27 +46,36 @@ AttachmentId parse_owner(std::string_view content) {
   return {std::string(text.substr(0, line_break)), std::string(text.substr(line_break + 2))};
 }
 
+std::string path_of(const AddressDirectory& where) { return where.data_dir + "/" + where.network; }
+
+bool are_one_file(const std::string& path, const std::string& other) {
+  struct stat first {};
+  struct stat second {};
+  return ::stat(path.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
 }  // namespace
 
-Result<AddressStore> AddressStore::lock_directory(std::string directory) {
+Result<AddressStore> AddressStore::lock_directory(const AddressDirectory& where) {
+  std::string directory = path_of(where);
   FileLock lock = TRY(FileLock::acquire(directory + "/lock"));
-  return AddressStore(std::move(directory), std::move(lock));
+  return AddressStore(std::move(directory), std::move(lock), BootNotes(where.data_dir, where.network, where.boot_id_path));
 }
 
-Result<AddressStore> AddressStore::create(const std::string& data_dir, const std::string& network) {
-  std::string directory = data_dir + "/" + network;
-  TRY(make_directories(directory));
-  return lock_directory(std::move(directory));
+Result<AddressStore> AddressStore::create(const AddressDirectory& where) {
+  TRY(make_directories(path_of(where)));
+  return lock_directory(where);
 }
 
-Result<std::optional<AddressStore>> AddressStore::open(const std::string& data_dir, const std::string& network) {
-  std::string directory = data_dir + "/" + network;
+Result<std::optional<AddressStore>> AddressStore::open(const AddressDirectory& where) {
+  const std::string directory = path_of(where);
   struct stat status {};
   if (::stat(directory.c_str(), &status) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     return fail_errno(errno, "look at {}", directory);
   }
-  return TRY(lock_directory(std::move(directory)));
+  return TRY(lock_directory(where));
 }
 
 Result<std::vector<AddressStore::Allocation>> AddressStore::allocations() const {
@@ -98,10 +107,26 @@ Status AddressStore::reserve(const IpAddress& address, const AttachmentId& owner
   ::unlink(temporary.c_str());
   if (link_errno == EEXIST) return fail(ErrorKind::exists, "address {} is taken, see {}", address.to_string(), path);
   if (link_errno != 0) return fail_errno(link_errno, "create {}", path);
+  // Noted after it is there and forgotten before it goes: a crash leaves no note behind.
+  notes_.add(path, address, owner);
   return ok();
 }
 
-Status AddressStore::release(const IpAddress& address) { return remove_file(file(address.to_string())); }
+Status AddressStore::release(const IpAddress& address) {
+  const std::string path = file(address.to_string());
+  if (const auto content = read_file(path, kMaxFile)) notes_.remove(address, parse_owner(*content));
+  return remove_file(path);
+}
+
+void AddressStore::release_earlier_boots() {
+  notes_.take_earlier([this](const BootNotes::Note& note) {
+    const std::string path = file(note.address.to_string());
+    if (!are_one_file(path, note.path)) return;
+    const auto content = read_file(path, kMaxFile);
+    // Empty: the machine went down before what was in it came to the disk.
+    if (content && (content->empty() || BootNotes::owner_text(parse_owner(*content)) == note.owner)) (void)remove_file(path);
+  });
+}
 
 Status AddressStore::sweep() { return remove_file(file(kTemporary)); }
 

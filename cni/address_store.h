@@ -13,17 +13,24 @@
 #include "base/address.h"
 #include "base/file.h"
 #include "base/result.h"
+#include "cni/boot_notes.h"
 #include "cni/protocol.h"
 
 namespace merino::cni {
+
+struct AddressDirectory {
+  std::string data_dir;
+  std::string network;
+  std::string boot_id_path = kBootIdPath;
+};
 
 // The directory, locked as long as the object lives.
 class AddressStore {
  public:
   // Makes the directory when it is missing.
-  static Result<AddressStore> create(const std::string& data_dir, const std::string& network);
+  static Result<AddressStore> create(const AddressDirectory& where);
   // nullopt when there is no such directory: nothing is allocated.
-  static Result<std::optional<AddressStore>> open(const std::string& data_dir, const std::string& network);
+  static Result<std::optional<AddressStore>> open(const AddressDirectory& where);
 
   struct Allocation {
     IpAddress address;
@@ -35,6 +42,9 @@ class AddressStore {
   // exists if somebody has it. A crash leaves the address free, or taken with its owner's name on it.
   Status reserve(const IpAddress& address, const AttachmentId& owner);
   Status release(const IpAddress& address);
+  // Frees what merino reserved in an earlier boot of the machine and nobody took over since (boot_notes.h). What that cannot be told of,
+  // or cannot be freed, stays.
+  void release_earlier_boots();
   // Removes what a crash in the middle of reserve() may have left.
   Status sweep();
 
@@ -43,12 +53,14 @@ class AddressStore {
   Status set_last_reserved(size_t range_set, const IpAddress& address);
 
  private:
-  AddressStore(std::string directory, FileLock lock) : directory_(std::move(directory)), lock_(std::move(lock)) {}
-  static Result<AddressStore> lock_directory(std::string directory);
+  AddressStore(std::string directory, FileLock lock, BootNotes notes)
+      : directory_(std::move(directory)), lock_(std::move(lock)), notes_(std::move(notes)) {}
+  static Result<AddressStore> lock_directory(const AddressDirectory& where);
   [[nodiscard]] std::string file(const std::string& name) const { return directory_ + "/" + name; }
 
   std::string directory_;
   FileLock lock_;
+  BootNotes notes_;
 };
 
 }  // namespace merino::cni

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "cni/address_store.h"
-
 namespace merino::cni {
 namespace {
 
@@ -109,7 +107,8 @@ Outcome<AddResult> HostLocal::add(const AttachmentId& id, const std::string& /*n
   if (conf_.ranges.empty()) return fail_with(Code::invalid_config, "ipam has no ranges to allocate from");
   AddResult result;
   if (!conf_.resolv_conf.empty()) result.dns = parse_resolv_conf(TRY(read_file(conf_.resolv_conf)));
-  AddressStore store = TRY(AddressStore::create(conf_.data_dir, conf_.network));
+  AddressStore store = TRY(AddressStore::create(directory()));
+  store.release_earlier_boots();
   Reservation reservation(conf_, store, id);
   TRY(reservation.run());
   result.addresses = reservation.commit();
@@ -118,7 +117,7 @@ Outcome<AddResult> HostLocal::add(const AttachmentId& id, const std::string& /*n
 }
 
 Outcome<void> HostLocal::del(const AttachmentId& id, const std::string& /*netns*/) {
-  std::optional<AddressStore> store = TRY(AddressStore::open(conf_.data_dir, conf_.network));
+  std::optional<AddressStore> store = TRY(AddressStore::open(directory()));
   if (!store) return {};
   for (const IpAddress& address : addresses_of(id, TRY(store->allocations()))) TRY(store->release(address));
   TRY(store->sweep());
@@ -126,14 +125,14 @@ Outcome<void> HostLocal::del(const AttachmentId& id, const std::string& /*netns*
 }
 
 Outcome<void> HostLocal::check(const AttachmentId& id, const std::string& /*netns*/) {
-  const std::optional<AddressStore> store = TRY(AddressStore::open(conf_.data_dir, conf_.network));
+  const std::optional<AddressStore> store = TRY(AddressStore::open(directory()));
   if (store && !addresses_of(id, TRY(store->allocations())).empty()) return {};
   return fail_with(Code::internal,
                    fmt::format("{}/{} holds no address of container {} on {}", conf_.data_dir, conf_.network, id.container_id, id.ifname));
 }
 
 Outcome<void> HostLocal::gc(const std::vector<AttachmentId>& valid) {
-  std::optional<AddressStore> store = TRY(AddressStore::open(conf_.data_dir, conf_.network));
+  std::optional<AddressStore> store = TRY(AddressStore::open(directory()));
   if (!store) return {};
   std::set<AttachmentId> owners;
   for (const AttachmentId& id : valid) owners.insert({id, AttachmentId{id.container_id, ""}});
@@ -147,13 +146,13 @@ Outcome<void> HostLocal::gc(const std::vector<AttachmentId>& valid) {
 Outcome<void> HostLocal::status() {
   if (conf_.ranges.empty()) return fail_with(Code::invalid_config, "ipam has no ranges to allocate from");
   // Not whether an address is free: runtimes declare the node not ready if this fails, which a full node is not.
-  TRY(AddressStore::open(conf_.data_dir, conf_.network));
+  TRY(AddressStore::open(directory()));
   return {};
 }
 
 Outcome<std::vector<std::pair<AttachmentId, IpAddress>>> HostLocal::allocations() {
   std::vector<std::pair<AttachmentId, IpAddress>> found;
-  const std::optional<AddressStore> store = TRY(AddressStore::open(conf_.data_dir, conf_.network));
+  const std::optional<AddressStore> store = TRY(AddressStore::open(directory()));
   if (!store) return found;
   for (const Allocation& allocation : TRY(store->allocations())) found.emplace_back(allocation.owner, allocation.address);
   return found;

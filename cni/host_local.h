@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cni/address_range.h"
+#include "cni/address_store.h"
 #include "cni/ipam.h"
 
 namespace merino::cni {
@@ -18,8 +19,9 @@ struct HostLocalConf {
   std::string data_dir = kDefaultDataDir;
   std::vector<RangeSet> ranges;
   std::vector<ResultRoute> routes;
-  std::string resolv_conf;           // a resolv.conf(5) for the result's dns
-  std::vector<IpAddress> requested;  // by CNI_ARGS (IP=), args.cni.ips or runtimeConfig.ips
+  std::string resolv_conf;                 // a resolv.conf(5) for the result's dns
+  std::vector<IpAddress> requested;        // by CNI_ARGS (IP=), args.cni.ips or runtimeConfig.ips
+  std::string boot_id_path = kBootIdPath;  // no key of the configuration sets it
 };
 
 // The network's "ipam", "runtimeConfig" and "args". No ranges at all is no error here: the node's subnet is the default.
@@ -41,6 +43,8 @@ class HostLocal : public Ipam {
   Outcome<std::vector<std::pair<AttachmentId, IpAddress>>> allocations() override;
 
  private:
+  [[nodiscard]] AddressDirectory directory() const { return {conf_.data_dir, conf_.network, conf_.boot_id_path}; }
+
   HostLocalConf conf_;
 };
 

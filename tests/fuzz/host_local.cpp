@@ -48,7 +48,7 @@ void write_files(const std::string& directory, const std::string& text) {
 }
 
 void require_usable(const std::string& data_dir) {
-  const auto store = cni::AddressStore::open(data_dir, kNetwork);
+  const auto store = cni::AddressStore::open({data_dir, kNetwork});
   require(store && *store, "a directory that is there is opened");
   const auto allocations = (*store)->allocations();
   require(allocations.has_value(), "strange files do not hinder the others");
