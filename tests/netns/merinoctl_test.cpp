@@ -63,6 +63,29 @@ TEST_F(Merinoctl, TablesInEveryForm) {
   EXPECT_THAT(ctl(a_, "leases").out, HasSubstr("ignored: "));
 }
 
+// As a store of Kubernetes has them; those of a directory have no names.
+TEST_F(Merinoctl, NamesOfNodesStandBesideTheirAddresses) {
+  const Pod& pod = a_.add_pod("a1");
+  const Pod& far = b_.add_pod("b1");
+  ASSERT_TRUE(eventually([&] { return ctl_json(a_, "leases").size() == 2; }, std::chrono::seconds(30)));
+  for (const char* command : {"peers", "leases", "check"}) EXPECT_THAT(ctl(a_, command).out, Not(HasSubstr("NAME"))) << command;
+  json leases = ctl_json(a_, "leases");
+  for (json& lease : leases) lease["name"] = lease.at("node") == b_.address() ? "worker-b" : "worker-a";
+  a_.write("/run/merino/leases.json", leases.dump());
+
+  for (const char* command : {"peers", "peers -o wide", "peers -o yaml", "leases", "leases -o wide", "leases -o yaml", "check"})
+    EXPECT_THAT(ctl(a_, command).out, HasSubstr("worker-b")) << command;
+  EXPECT_EQ(ctl_json(a_, "peers").at(0).at("node_name"), "worker-b");
+  EXPECT_THAT(ctl(a_, fmt::format("route {} {}", pod.address(), far.address())).out,
+              HasSubstr("sent to node " + b_.address() + " (worker-b) in a tunnel"));
+  Process trace = a_.start(fmt::format("exec {} trace --addr {} --reason encap --count 1 --seconds 60", MERINOCTL, far.address()));
+  ASSERT_TRUE(eventually(
+      [&] { return a_.run("bpftool map dump pinned /sys/fs/bpf/merino/trace_filter").out.find("\"until_ns\": 0,") == std::string::npos; }));
+  pod.must(fmt::format("echo x | socat -u - UDP4-SENDTO:{}:7", far.address()));
+  EXPECT_EQ(trace.wait(), 0);
+  EXPECT_THAT(trace.log(), HasSubstr("from pod default/container-a1"));
+}
+
 TEST_F(Merinoctl, RatesOfCounters) {
   const Pod& on_a = a_.add_pod("a1");
   const Pod& on_b = b_.add_pod("b1");

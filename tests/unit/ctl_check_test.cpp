@@ -123,6 +123,21 @@ TEST(CheckReport, TextAndJson) {
   EXPECT_EQ(json::parse(check_json(report)).at("fine"), false);
 }
 
+TEST(CheckReport, NamesOfNodes) {
+  PeerCheck check = sound_check();
+  check.name = "worker-2";
+  CheckReport report;
+  report.peers = {check};
+  EXPECT_THAT(check_text(report, Colours::off),
+              AllOf(HasSubstr("NODE           NAME      SUBNET"), HasSubstr("192.168.88.12  worker-2  10.")));
+  EXPECT_EQ(json::parse(check_json(report)).at("peers").at(0).at("node_name"), "worker-2");
+  check.host.small = echo(5, 0);
+  EXPECT_THAT(only_finding(check), HasSubstr("node 192.168.88.12 (worker-2, 10.244.2.0/24) answers"));
+  report.peers = {sound_check()};
+  EXPECT_THAT(check_text(report, Colours::off), Not(HasSubstr("NAME")));
+  EXPECT_FALSE(json::parse(check_json(report)).at("peers").at(0).contains("node_name"));
+}
+
 HostFacts sound_host() {
   HostFacts facts;
   facts.bpffs = facts.btf = HostFacts::Answer::yes;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -21,7 +22,11 @@ size_t tunnel_headers(const Peer& peer) {
   return (peer.underlay.is_v4() ? 20 : 40) + kUdp + (peer.kind == PeerKind::vxlan ? kVxlan : 0);
 }
 
-std::string node_of(const Peer& peer) { return fmt::format("{} ({})", peer.underlay.to_string(), peer.subnet.to_string()); }
+// "192.168.88.12 (worker-2, 10.244.2.0/24)"
+std::string node_of(const PeerCheck& check) {
+  return fmt::format("{} ({}{}{})", check.peer.underlay.to_string(), check.name, check.name.empty() ? "" : ", ",
+                     check.peer.subnet.to_string());
+}
 
 double milliseconds_of(std::chrono::nanoseconds span) { return std::chrono::duration<double, std::milli>(span).count(); }
 
@@ -32,23 +37,23 @@ std::string tunnel_name(const PeerCheck& check, const CheckScale& scale) {
 
 Finding silent_node(const PeerCheck& check, const CheckScale& scale) {
   if (!check.underlay_device.empty() && check.underlay_device != scale.uplink) {
-    return {fmt::format("node {} does not answer, and packets to it leave by {}, not by the uplink {}", node_of(check.peer),
+    return {fmt::format("node {} does not answer, and packets to it leave by {}, not by the uplink {}", node_of(check),
                         check.underlay_device, scale.uplink),
             fmt::format("if {} is the interface between the nodes, start merinod with --iface={}", check.underlay_device,
                         check.underlay_device)};
   }
-  return {fmt::format("node {} answers neither at its own address nor {}", node_of(check.peer), tunnel_name(check, scale)),
+  return {fmt::format("node {} answers neither at its own address nor {}", node_of(check), tunnel_name(check, scale)),
           "is it up, and on a network that this node reaches? A node whose public-ip is wrong (several interfaces, NAT) needs --iface or "
           "--public-ip"};
 }
 
 Finding silent_tunnel(const PeerCheck& check, const CheckScale& scale) {
   if (check.peer.kind == PeerKind::direct || scale.port == 0) {
-    return {fmt::format("node {} answers at its own address, but not for the pod network", node_of(check.peer)),
+    return {fmt::format("node {} answers at its own address, but not for the pod network", node_of(check)),
             "does merinod run there, and does the network between the nodes let packets with pods' addresses through (a cloud's source "
             "check)?"};
   }
-  return {fmt::format("node {} answers at its own address, but nothing comes back {}", node_of(check.peer), tunnel_name(check, scale)),
+  return {fmt::format("node {} answers at its own address, but nothing comes back {}", node_of(check), tunnel_name(check, scale)),
           fmt::format(
               "let UDP port {} through between the nodes, both ways (firewall, security group; VMware NSX takes 8472 for itself: choose "
               "another Backend.Port); does merinod run there?",
@@ -57,8 +62,8 @@ Finding silent_tunnel(const PeerCheck& check, const CheckScale& scale) {
 
 Finding small_path(const PeerCheck& check, const TunnelProbe& probe, const CheckScale& scale) {
   const size_t underlay = probe.largest + tunnel_headers(check.peer);
-  return {fmt::format("packets of more than {} bytes are lost on the way to node {}; pods send up to {}", probe.largest,
-                      node_of(check.peer), scale.pod_mtu),
+  return {fmt::format("packets of more than {} bytes are lost on the way to node {}; pods send up to {}", probe.largest, node_of(check),
+                      scale.pod_mtu),
           fmt::format(
               "the network between the nodes carries {} bytes: set Backend.MTU (or the MTU of {}) to that on every node, restart merinod, "
               "and make the pods anew",
@@ -68,12 +73,12 @@ Finding small_path(const PeerCheck& check, const TunnelProbe& probe, const Check
 void diagnose_tunnel(const PeerCheck& check, const TunnelProbe& probe, const CheckScale& scale, const std::string& from,
                      std::vector<Finding>& findings) {
   if (probe.small.corrupted + probe.large.corrupted > 0) {
-    findings.push_back({fmt::format("answers of node {} come back with other content than was sent{}", node_of(check.peer), from),
+    findings.push_back({fmt::format("answers of node {} come back with other content than was sent{}", node_of(check), from),
                         "something on the way rewrites packets, or memory is broken: try another network card or switch"});
   }
   if (!probe.small.all()) {
     findings.push_back({fmt::format("{} of {} packets to node {} were lost{}", probe.small.sent - probe.small.received, probe.small.sent,
-                                    node_of(check.peer), from),
+                                    node_of(check), from),
                         "merinoctl counters on both nodes; ip -s link show on the uplinks"});
   }
   if (probe.small.any() && !probe.large.any()) {
@@ -83,7 +88,7 @@ void diagnose_tunnel(const PeerCheck& check, const TunnelProbe& probe, const Che
   if (probe.tcp != KnockAnswer::silence && probe.udp != KnockAnswer::silence) return;
   const char* what = probe.tcp == KnockAnswer::silence ? "TCP" : "UDP";
   findings.push_back(
-      {fmt::format("node {} answers to ping, but not to {}{}: a firewall there, or wrong checksums", node_of(check.peer), what, from),
+      {fmt::format("node {} answers to ping, but not to {}{}: a firewall there, or wrong checksums", node_of(check), what, from),
        fmt::format("does its firewall drop what comes in by merino0 (flannel.1)? If InCsumErrors grows there (nstat -az), switch the "
                    "offload off on both nodes: ethtool -K {} tx-checksum-ip-generic off",
                    scale.uplink)});
@@ -167,7 +172,7 @@ uint64_t count_checksum_errors() {
 
 std::vector<Finding> diagnose(const PeerCheck& check, const CheckScale& scale) {
   if (!check.obstacle.empty()) {
-    return {{fmt::format("nothing can be sent to node {}: {}", node_of(check.peer), check.obstacle),
+    return {{fmt::format("nothing can be sent to node {}: {}", node_of(check), check.obstacle),
              "ip route get " + check.peer.underlay.to_string()}};
   }
   if (!check.host.small.any()) {
@@ -177,13 +182,13 @@ std::vector<Finding> diagnose(const PeerCheck& check, const CheckScale& scale) {
   std::vector<Finding> findings;
   if (!check.underlay_device.empty() && check.underlay_device != scale.uplink) {
     findings.push_back(
-        {fmt::format("packets to node {} leave by {}, not by the uplink {}", node_of(check.peer), check.underlay_device, scale.uplink),
+        {fmt::format("packets to node {} leave by {}, not by the uplink {}", node_of(check), check.underlay_device, scale.uplink),
          fmt::format("start merinod with --iface={}", check.underlay_device)});
   }
   diagnose_tunnel(check, check.host, scale, "", findings);
   if (!findings.empty() || !check.pod) return findings;
   if (!check.pod->small.any()) {
-    findings.push_back({fmt::format("node {} is reached by this host, but not by its pod {}", node_of(check.peer), scale.pod_name),
+    findings.push_back({fmt::format("node {} is reached by this host, but not by its pod {}", node_of(check), scale.pod_name),
                         "merinoctl route POD-ADDRESS " + check.peer.subnet.address().to_string() + " says what becomes of its packets"});
     return findings;
   }
@@ -206,6 +211,8 @@ std::string check_text(const CheckReport& report, Colours colours) {
                  {"UDP"},
                  {"FROM POD"}},
                 {}};
+    const bool named = std::any_of(report.peers.begin(), report.peers.end(), [](const PeerCheck& check) { return !check.name.empty(); });
+    if (named) table.columns.insert(table.columns.begin() + 1, {"NAME"});
     for (const PeerCheck& check : report.peers) {
       const TunnelProbe& probe = check.host;
       const bool pod_fine = check.pod && check.pod->large.any() && check.pod->tcp != KnockAnswer::silence;
@@ -222,6 +229,7 @@ std::string check_text(const CheckReport& report, Colours colours) {
                              : pod_fine ? "ok"
                                         : "trouble",
                              !check.pod || pod_fine ? Tone::plain : Tone::bad}});
+      if (named) table.rows.back().insert(table.rows.back().begin() + 1, {check.name.empty() ? "-" : check.name});
     }
     out += "\n" + format_table(table, colours) + "\n";
   }
@@ -234,9 +242,13 @@ std::string check_text(const CheckReport& report, Colours colours) {
 std::string check_json(const CheckReport& report) {
   Json peers = Json::array();
   for (const PeerCheck& check : report.peers) {
-    Json peer = {{"node", check.peer.underlay.to_string()}, {"subnet", check.peer.subnet.to_string()},
-                 {"kind", peer_kind_name(check.peer.kind)}, {"node_rtt_ms", milliseconds_of(check.underlay.average())},
-                 {"node_answers", check.underlay.any()},    {"from_host", probe_json(check.host, report.scale)}};
+    Json peer = {{"node", check.peer.underlay.to_string()}};
+    if (!check.name.empty()) peer["node_name"] = check.name;
+    peer["subnet"] = check.peer.subnet.to_string();
+    peer["kind"] = peer_kind_name(check.peer.kind);
+    peer["node_rtt_ms"] = milliseconds_of(check.underlay.average());
+    peer["node_answers"] = check.underlay.any();
+    peer["from_host"] = probe_json(check.host, report.scale);
     if (check.pod) peer["from_pod"] = probe_json(*check.pod, report.scale);
     peers.push_back(std::move(peer));
   }

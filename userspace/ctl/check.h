@@ -25,6 +25,7 @@ struct TunnelProbe {
 
 struct PeerCheck {
   Peer peer;
+  std::string name;             // of its node, if it is known
   std::string underlay_device;  // by which the kernel would send to the node itself
   EchoResult underlay;          // to the node's own address
   TunnelProbe host;

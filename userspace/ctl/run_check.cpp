@@ -167,6 +167,8 @@ Result<CheckReport> run_check(const CheckRequest& request, const std::string& ve
   const ProbingPod pod = open_a_pod(facts, report.scale);
   const uint64_t wrong_before = count_checksum_errors();
   report.peers = check_all(Checker(request, report.scale, pod), peers);
+  const NodeNames names = read_node_names();
+  for (PeerCheck& check : report.peers) check.name = node_name(check.peer.underlay, names);
   for (const PeerCheck& check : report.peers) {
     for (Finding& finding : diagnose(check, report.scale)) report.problems.push_back(std::move(finding));
   }
