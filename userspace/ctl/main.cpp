@@ -185,7 +185,7 @@ int show_route(const Arguments& arguments) {
 }
 
 int show_check(const Arguments& arguments) {
-  const auto report = run_check({arguments.nodes, arguments.echo_count}, MERINO_VERSION);
+  const auto report = run_check({arguments.nodes, arguments.pods, arguments.echo_count}, MERINO_VERSION);
   if (!report) return complain(report.error());
   const int printed = print_as(
       arguments.output(), [&] { return check_json(*report); }, [&](Width) { return check_text(*report, terminal_colours()); });
