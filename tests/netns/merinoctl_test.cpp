@@ -63,6 +63,29 @@ TEST_F(Merinoctl, TablesInEveryForm) {
   EXPECT_THAT(ctl(a_, "leases").out, HasSubstr("ignored: "));
 }
 
+// As a store of Kubernetes has them; those of a directory have no names.
+TEST_F(Merinoctl, NamesOfNodesStandBesideTheirAddresses) {
+  const Pod& pod = a_.add_pod("a1");
+  const Pod& far = b_.add_pod("b1");
+  ASSERT_TRUE(eventually([&] { return ctl_json(a_, "leases").size() == 2; }, std::chrono::seconds(30)));
+  for (const char* command : {"peers", "leases", "check"}) EXPECT_THAT(ctl(a_, command).out, Not(HasSubstr("NAME"))) << command;
+  json leases = ctl_json(a_, "leases");
+  for (json& lease : leases) lease["name"] = lease.at("node") == b_.address() ? "worker-b" : "worker-a";
+  a_.write("/run/merino/leases.json", leases.dump());
+
+  for (const char* command : {"peers", "peers -o wide", "peers -o yaml", "leases", "leases -o wide", "leases -o yaml", "check"})
+    EXPECT_THAT(ctl(a_, command).out, HasSubstr("worker-b")) << command;
+  EXPECT_EQ(ctl_json(a_, "peers").at(0).at("node_name"), "worker-b");
+  EXPECT_THAT(ctl(a_, fmt::format("route {} {}", pod.address(), far.address())).out,
+              HasSubstr("sent to node " + b_.address() + " (worker-b) in a tunnel"));
+  Process trace = a_.start(fmt::format("exec {} trace --addr {} --reason encap --count 1 --seconds 60", MERINOCTL, far.address()));
+  ASSERT_TRUE(eventually(
+      [&] { return a_.run("bpftool map dump pinned /sys/fs/bpf/merino/trace_filter").out.find("\"until_ns\": 0,") == std::string::npos; }));
+  pod.must(fmt::format("echo x | socat -u - UDP4-SENDTO:{}:7", far.address()));
+  EXPECT_EQ(trace.wait(), 0);
+  EXPECT_THAT(trace.log(), AllOf(HasSubstr("from pod default/container-a1"), HasSubstr(b_.address() + " (worker-b)")));
+}
+
 TEST_F(Merinoctl, RatesOfCounters) {
   const Pod& on_a = a_.add_pod("a1");
   const Pod& on_b = b_.add_pod("b1");
@@ -188,6 +211,64 @@ TEST(MerinoctlDualStack, RouteAndCheckInBothFamilies) {
   EXPECT_THAT(check.out, AllOf(HasSubstr(b.prefix(Family::v4).to_string()), HasSubstr(b.prefix(Family::v6).to_string())));
   const std::string both = b.prefix(Family::v4).to_string() + "," + b.prefix(Family::v6).to_string();
   EXPECT_TRUE(eventually([&] { return ctl(a, "leases").out.find(both) != std::string::npos; }, std::chrono::seconds(30)));
+}
+
+// With three pods, of both nodes, in both families: all fine; then one whose way is too small, one that refuses TCP, one that is gone.
+TEST(MerinoctlDualStack, CheckOfPods) {
+  const std::string conf = net_conf({.families = Families::dual});
+  Lab lab;
+  Node& a = lab.add_node("a", {.net_conf = conf});
+  Node& b = lab.add_node("b", {.net_conf = conf});
+  lab.wait_ready();
+  const Pod& near = a.add_pod("a1");
+  a.add_pod("a2");
+  const Pod& far = b.add_pod("b1");
+  constexpr int kPodMtu = 1500 - 70;  // of both families: an IPv6 tunnel carries less
+  const auto check = [&](const Pod& pod, Family family) { return ctl_json(a, fmt::format("check --pod {}", pod.address(family))); };
+  for (const Family family : {Family::v4, Family::v6}) {
+    const json report = ctl_json(a, fmt::format("check --pod {} --pod {} --count 3", far.address(family), near.address(family)));
+    EXPECT_TRUE(report.at("fine")) << report.dump(1);
+    EXPECT_TRUE(report.at("peers").empty()) << "none was named";
+    ASSERT_EQ(report.at("pods").size(), 2U);
+    EXPECT_EQ(report.at("pods").at(0).at("node"), b.address(family));
+    EXPECT_EQ(report.at("pods").at(1).at("name"), "default/container-a1");
+    for (const json& pod : report.at("pods")) {
+      for (const char* from : {"from_host", "from_pod"}) {
+        EXPECT_EQ(pod.at(from).at("received"), 3) << pod.dump(1);
+        EXPECT_EQ(pod.at(from).at("largest_packet"), kPodMtu) << pod.dump(1);
+        EXPECT_EQ(pod.at(from).at("tcp"), "ok") << pod.dump(1);
+        EXPECT_EQ(pod.at(from).at("udp"), "ok") << pod.dump(1);
+      }
+    }
+    const std::string none = family == Family::v4 ? "10.9.9.9" : "fd99::9";
+    const Output unknown = ctl(a, "check --pod " + none);
+    EXPECT_EQ(unknown.exit_code, 1);
+    EXPECT_THAT(unknown.err, AllOf(HasSubstr(none + " is no pod of any subnet that this node knows"), HasSubstr("merinoctl peers")));
+    EXPECT_THAT(ctl(a, "check --pod " + a.prefix(family).address().to_string()).err, HasSubstr("is in this node's subnet"));
+    const Output base = ctl(a, "check --pod " + b.prefix(family).address().to_string());
+    EXPECT_EQ(base.exit_code, 1);
+    EXPECT_THAT(base.err, HasSubstr("is no pod's address, but node " + b.address(family) + "'s own"));
+  }
+  EXPECT_EQ(ctl(a, "check --pod nonsense").exit_code, 1);
+  EXPECT_FALSE(ctl_json(a, fmt::format("check {} --pod {}", b.address(), far.address())).at("peers").empty());
+
+  far.must("nft 'add table inet f; add chain inet f in { type filter hook input priority 0; }; add rule inet f in meta l4proto tcp drop'");
+  for (const Family family : {Family::v4, Family::v6})
+    EXPECT_THAT(words(check(far, family).at("problems")), AllOf(HasSubstr("answers to ping, but not to TCP"), HasSubstr("network policy")));
+  far.must("nft delete table inet f");
+  lab.underlay().must("ip link set port-b mtu 1400");
+  for (const Family family : {Family::v4, Family::v6}) {
+    const json report = check(far, family);
+    EXPECT_THAT(words(report.at("problems")), HasSubstr("are lost on the way to pod " + far.address(family)));
+    // Less what the tunnel puts before it; the kernel's devices let a VLAN tag more through than their MTU.
+    const int largest = 1400 - (family == Family::v4 ? 50 : 70);
+    EXPECT_THAT(report.at("pods").at(0).at("from_host").at("largest_packet").get<int>(),
+                AllOf(testing::Ge(largest), testing::Le(largest + 4)));
+  }
+  far.must("ip link set eth0 down");
+  const Output gone = ctl(a, "check --pod " + far.address());
+  EXPECT_EQ(gone.exit_code, 2);
+  EXPECT_THAT(gone.out, AllOf(HasSubstr("pod " + far.address() + " of node " + b.address() + " does not answer"), HasSubstr("100%")));
 }
 
 TEST(MerinoctlBackends, CheckWithoutVxlan) {

@@ -35,6 +35,24 @@ TEST(LeaseReport, OwnUsedAndIgnored) {
   EXPECT_EQ(report[3], (ReportedLease{"nonsense", "", "", "", kLeaseWithoutEnd, "ignored", "not a lease"}));
 }
 
+TEST(LeaseReport, NamesAreKeptWhereThereAreSome) {
+  Node node;
+  node.lease = lease(*Prefix::parse("10.244.1.0/24"), "192.168.88.11");
+  node.lease.node_name = "worker-1";
+  node.leases.leases = {node.lease, lease(*Prefix::parse("10.244.2.0/24"), "192.168.88.12")};
+  const auto report = report_leases(node, {});
+  EXPECT_EQ(report.at(0).name, "worker-1");
+  EXPECT_EQ(report.at(1).name, "");
+  const test::TempDir dir;
+  const std::string path = dir.file("leases.json");
+  test::write_text(path, format_lease_report(report));
+  EXPECT_EQ(load_lease_report(path).value(), report);
+  test::write_text(path, format_lease_report({report[1]}));
+  EXPECT_EQ(test::read_text(path).find("name"), std::string::npos);
+  test::write_text(path, R"([{"key":"","subnet":"","node":"","name":7,"backend":"","expires":0,"state":"","why":""}])");
+  EXPECT_EQ(load_lease_report(path).error().kind, ErrorKind::decode);
+}
+
 TEST(LeaseReport, WhatIsWrittenIsRead) {
   const std::vector<ReportedLease> leases = {{"k", "10.244.1.0/24", "192.168.88.11", "vxlan", 5, "own", ""},
                                              {"\xff", "", "", "", 0, "ignored", "\n"}};

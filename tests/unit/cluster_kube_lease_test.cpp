@@ -125,6 +125,16 @@ TEST(KubeLeaseSet, IsOrderedBySubnet) {
   EXPECT_THAT(rejected(set), IsEmpty());
 }
 
+TEST(KubeLeaseSet, LeasesBearTheirNodesNames) {
+  NodeLeases nodes = leases_of({{.name = "worker-1"}});
+  EXPECT_EQ(make_lease_set(nodes, {}).leases.at(0).node_name, "worker-1");
+  NodeLeases hostile;
+  hostile.emplace("\x1b[2J" + std::string(5000, 'x'), nodes.at("worker-1"));
+  const std::string name = make_lease_set(hostile, {}).leases.at(0).node_name;
+  EXPECT_EQ(name.find('\x1b'), std::string::npos);
+  EXPECT_LT(name.size(), 300U);
+}
+
 TEST(KubeLeaseSet, HostBitsOfAPodCidrDoNotCount) {
   EXPECT_THAT(accepted(make_lease_set(leases_of({{.pod_cidr = "10.244.1.77/24"}}), prefix("10.244.0.0/16"))),
               ElementsAre("10.244.1.0/24 192.168.88.11"));

@@ -123,6 +123,96 @@ TEST(CheckReport, TextAndJson) {
   EXPECT_EQ(json::parse(check_json(report)).at("fine"), false);
 }
 
+TEST(CheckReport, NamesOfNodes) {
+  PeerCheck check = sound_check();
+  check.name = "worker-2";
+  CheckReport report;
+  report.peers = {check};
+  EXPECT_THAT(check_text(report, Colours::off),
+              AllOf(HasSubstr("NODE           NAME      SUBNET"), HasSubstr("192.168.88.12  worker-2  10.")));
+  EXPECT_EQ(json::parse(check_json(report)).at("peers").at(0).at("node_name"), "worker-2");
+  check.host.small = echo(5, 0);
+  EXPECT_THAT(only_finding(check), HasSubstr("node 192.168.88.12 (worker-2, 10.244.2.0/24) answers"));
+  report.peers = {sound_check()};
+  EXPECT_THAT(check_text(report, Colours::off), Not(HasSubstr("NAME")));
+  EXPECT_FALSE(json::parse(check_json(report)).at("peers").at(0).contains("node_name"));
+}
+
+PodCheck sound_pod() {
+  PodCheck check;
+  check.address = *IpAddress::parse("10.244.2.7");
+  check.peer = sound_check().peer;
+  check.node = "worker-2";
+  check.host = sound_probe();
+  check.pod = sound_probe();
+  return check;
+}
+
+std::string only_finding(const PodCheck& check) {
+  const auto findings = diagnose(check, kScale);
+  EXPECT_THAT(findings, SizeIs(1));
+  return findings.empty() ? "" : findings[0].what + "; " + findings[0].remedy;
+}
+
+TEST(DiagnosePod, WhoReachesItAndWhoDoesNot) {
+  EXPECT_THAT(diagnose(sound_pod(), kScale), IsEmpty());
+  PodCheck check = sound_pod();
+  check.pod->small = echo(5, 0);
+  EXPECT_THAT(only_finding(check), HasSubstr("is reached by this host, but not by its pod 10.244.1.2"));
+  check.host.small = echo(5, 0);
+  EXPECT_THAT(only_finding(check), AllOf(HasSubstr("pod 10.244.2.7 of node 192.168.88.12 (worker-2) does not answer"),
+                                         HasSubstr("merinoctl check 192.168.88.12")));
+  check.pod = sound_probe();
+  EXPECT_THAT(only_finding(check), HasSubstr("is reached by pod 10.244.1.2 (default/web-0), but not by this host"));
+  check.obstacle = "no route";
+  EXPECT_THAT(only_finding(check), HasSubstr("nothing can be sent to pod 10.244.2.7 of node 192.168.88.12 (worker-2): no route"));
+}
+
+TEST(DiagnosePod, LossSizeAndChecksums) {
+  PodCheck check = sound_pod();
+  check.host.small = echo(5, 3);
+  EXPECT_THAT(only_finding(check), HasSubstr("2 of 5 packets to pod 10.244.2.7"));
+  check = sound_pod();
+  check.pod->large = echo(3, 0);
+  check.pod->largest = 1350;
+  EXPECT_THAT(only_finding(check), AllOf(HasSubstr("more than 1350 bytes"), HasSubstr("carries 1400 bytes")));
+  check = sound_pod();
+  check.host.tcp = KnockAnswer::silence;
+  EXPECT_THAT(only_finding(check), AllOf(HasSubstr("not to TCP"), HasSubstr("network policy"), HasSubstr("tx-checksum-ip-generic off")));
+}
+
+TEST(DiagnosePod, OfThisNodeHasNoWayBetweenNodes) {
+  PodCheck check = sound_pod();
+  check.peer.reset();
+  check.node.clear();
+  check.name = "default/web-1";
+  check.host.large = echo(3, 0);
+  check.host.largest = 1350;
+  EXPECT_THAT(only_finding(check), AllOf(HasSubstr("pod 10.244.2.7 (default/web-1) of this node"), HasSubstr("make the pod anew"),
+                                         Not(HasSubstr("Backend.MTU"))));
+  check.host.small = check.pod->small = echo(5, 0);
+  EXPECT_THAT(only_finding(check), AllOf(HasSubstr("does not answer"), HasSubstr("merinoctl trace --addr 10.244.2.7")));
+}
+
+TEST(CheckReport, PodsInTextAndJson) {
+  PodCheck near = sound_pod();
+  near.peer.reset();
+  near.node.clear();
+  near.name = "default/web-1";
+  near.pod.reset();
+  CheckReport report;
+  report.scale = kScale;
+  report.pods = {sound_pod(), near};
+  EXPECT_THAT(check_text(report, Colours::off),
+              AllOf(HasSubstr("10.244.2.7                  192.168.88.12 (worker-2)  0.20 ms    0%  1450  ok   ok   ok"),
+                    HasSubstr("10.244.2.7 (default/web-1)  this node ")));
+  const json pods = json::parse(check_json(report)).at("pods");
+  EXPECT_EQ(pods.at(0).at("node_name"), "worker-2");
+  EXPECT_EQ(pods.at(0).at("from_pod").at("largest_packet"), 1450);
+  EXPECT_EQ(pods.at(1).at("name"), "default/web-1");
+  EXPECT_FALSE(pods.at(1).contains("from_pod"));
+}
+
 HostFacts sound_host() {
   HostFacts facts;
   facts.bpffs = facts.btf = HostFacts::Answer::yes;

@@ -61,6 +61,22 @@ TEST(Drops, WithoutASightingTheCountIsShown) {
   EXPECT_THAT(drops_text(rows, names(), {}, Width::narrow, Colours::off), HasSubstr("no_peer        2     -  -   -"));
 }
 
+TEST(Drops, NodesHaveNamesTooAndInTheTunnelsEnds) {
+  PacketNames known = names();
+  known.nodes = {{ip("10.244.2.2"), "worker-2"}, {ip("192.168.88.12"), "worker-2"}};
+  EXPECT_THAT(sighting_text(sighting(kEncap), known, Colours::off), HasSubstr(" udp, from pod default/web-0, to node worker-2\n"));
+  EXPECT_EQ(json::parse(sighting_json(sighting(kEncap), known)).at("packet").at("destination_node"), "worker-2");
+
+  Sighting tunnelled = sighting(kEncap);
+  const MacAddress mac({2, 0, 0, 0, 0, 1});
+  const Envelope envelope{ip("192.168.88.11"), ip("192.168.88.12"), 8472};
+  tunnelled.frame = make_frame(mac, mac, make_tunnel_packet(envelope, make_vxlan(1, sighting(kEncap).frame)), Family::v4);
+  EXPECT_THAT(sighting_text(tunnelled, known, Colours::off), HasSubstr("in a tunnel 192.168.88.11 → 192.168.88.12 (worker-2)\n"));
+  const json line = json::parse(sighting_json(tunnelled, known));
+  EXPECT_EQ(line.at("tunnel").at("destination_node"), "worker-2");
+  EXPECT_FALSE(line.at("tunnel").contains("source_node"));
+}
+
 TEST(Trace, ALineForPeopleAndOneForMachines) {
   EXPECT_THAT(
       sighting_text(sighting(kEncap), names(), Colours::off),

@@ -118,20 +118,32 @@ Peer direct_peer(const MacAddress& mac) {
 }
 
 TEST(Peers, Text) {
-  EXPECT_EQ(peers_text({peer(), direct_peer(*MacAddress::parse("02:00:00:00:00:13"))}, Width::wide, Colours::off),
+  EXPECT_EQ(peers_text({peer(), direct_peer(*MacAddress::parse("02:00:00:00:00:13"))}, {}, Width::wide, Colours::off),
             "SUBNET         NODE          KIND    NEXT HOP      MAC\n"
             "10.244.2.0/24  192.168.77.2  vxlan   -             02:00:00:00:00:09\n"
             "10.244.3.0/24  192.168.77.3  direct  192.168.77.3  02:00:00:00:00:13\n");
-  EXPECT_THAT(peers_text({peer()}, Width::narrow, Colours::off), Not(HasSubstr("NEXT HOP")));
-  EXPECT_THAT(peers_text({direct_peer({})}, Width::narrow, Colours::off), HasSubstr("not known yet"));
-  EXPECT_EQ(peers_text({}, Width::narrow, Colours::off), "no peers: no other node has a lease\n");
+  EXPECT_THAT(peers_text({peer()}, {}, Width::narrow, Colours::off), Not(HasSubstr("NEXT HOP")));
+  EXPECT_THAT(peers_text({direct_peer({})}, {}, Width::narrow, Colours::off), HasSubstr("not known yet"));
+  EXPECT_EQ(peers_text({}, {}, Width::narrow, Colours::off), "no peers: no other node has a lease\n");
 }
 
 TEST(Peers, Json) {
-  EXPECT_EQ(json::parse(peers_json({peer(), direct_peer({})})), json::parse(R"([
+  EXPECT_EQ(json::parse(peers_json({peer(), direct_peer({})}, {})), json::parse(R"([
     {"subnet": "10.244.2.0/24", "node": "192.168.77.2", "vtep_mac": "02:00:00:00:00:09", "kind": "vxlan"},
     {"subnet": "10.244.3.0/24", "node": "192.168.77.3", "next_hop": "192.168.77.3", "neighbour_mac": "", "kind": "direct"}])"));
-  EXPECT_EQ(json::parse(peers_json({})), json::array());
+  EXPECT_EQ(json::parse(peers_json({}, {})), json::array());
+}
+
+TEST(Peers, NamesStandBesideAddressesWhereTheyAreKnown) {
+  const NodeNames names = {{*IpAddress::parse("192.168.77.2"), "worker-2"}};
+  EXPECT_EQ(peers_text({peer(), direct_peer({})}, names, Width::wide, Colours::off),
+            "SUBNET         NODE          NAME      KIND    NEXT HOP      MAC\n"
+            "10.244.2.0/24  192.168.77.2  worker-2  vxlan   -             02:00:00:00:00:09\n"
+            "10.244.3.0/24  192.168.77.3  -         direct  192.168.77.3  not known yet\n");
+  EXPECT_THAT(peers_text({direct_peer({})}, names, Width::narrow, Colours::off), Not(HasSubstr("NAME")));
+  const json peers = json::parse(peers_json({peer(), direct_peer({})}, names));
+  EXPECT_EQ(peers.at(0).at("node_name"), "worker-2");
+  EXPECT_FALSE(peers.at(1).contains("node_name"));
 }
 
 const ReasonInfo kFast{MERINO_DECAP, "decap", Action::fast, "delivered", ""};

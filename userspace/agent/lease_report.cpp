@@ -34,6 +34,7 @@ std::vector<ReportedLease> report_leases(const Node& node, const std::vector<Rej
     out.key = format_subnet_key(lease.subnet);
     out.subnet = list_of(lease.subnet);
     out.node = list_of(lease.attributes.public_ip);
+    out.name = lease.node_name;
     out.backend = lease.attributes.backend_type;
     out.expires = expiry_of(lease);
     out.state = lease.subnet == node.lease.subnet ? "own" : "used";

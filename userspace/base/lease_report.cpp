@@ -11,13 +11,13 @@ using Json = nlohmann::ordered_json;
 std::string format_lease_report(const std::vector<ReportedLease>& leases) {
   Json list = Json::array();
   for (const ReportedLease& lease : leases) {
-    list.push_back({{"key", lease.key},
-                    {"subnet", lease.subnet},
-                    {"node", lease.node},
-                    {"backend", lease.backend},
-                    {"expires", lease.expires},
-                    {"state", lease.state},
-                    {"why", lease.why}});
+    Json out = {{"key", lease.key}, {"subnet", lease.subnet}, {"node", lease.node}};
+    if (!lease.name.empty()) out["name"] = lease.name;
+    out["backend"] = lease.backend;
+    out["expires"] = lease.expires;
+    out["state"] = lease.state;
+    out["why"] = lease.why;
+    list.push_back(std::move(out));
   }
   return list.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -33,7 +33,7 @@ Result<std::vector<ReportedLease>> load_lease_report(const std::string& path) {
     for (const Json& each : Json::parse(*text)) {
       leases.push_back({each.at("key").get<std::string>(), each.at("subnet").get<std::string>(), each.at("node").get<std::string>(),
                         each.at("backend").get<std::string>(), each.at("expires").get<int64_t>(), each.at("state").get<std::string>(),
-                        each.at("why").get<std::string>()});
+                        each.at("why").get<std::string>(), each.value("name", "")});
     }
     return leases;
   } catch (const Json::exception& broken) {

@@ -4,7 +4,8 @@
 //     "state": "own", "why": ""}]
 //
 // `state`: "own", "used" (its node is a peer) or "ignored", with the reason in `why`. What is not even a lease has a key (as the store
-// names it) and a reason only. `expires` is kLeaseWithoutEnd for a lease that does not end.
+// names it) and a reason only. `expires` is kLeaseWithoutEnd for a lease that does not end. Where the store knows the node's name, it
+// stands behind the node's address: "name": "worker-1".
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@ struct ReportedLease {
   int64_t expires = 0;
   std::string state;
   std::string why;
+  std::string name = {};  // the node's
 
   bool operator==(const ReportedLease&) const = default;
 };

@@ -67,6 +67,11 @@ std::string misplacement(const Subnets& subnets, const Subnets& networks) {
 
 }  // namespace
 
+std::string shown_name(const std::string& node) {
+  constexpr size_t kLongestName = 253;  // of any object of Kubernetes
+  return printable(node, kLongestName);
+}
+
 Result<LeaseAttributes> read_attributes(const KubeNode& node, const AnnotationNames& names) {
   LeaseAttributes attributes;
   for (const Family family : kFamilies) attributes.public_ip[family] = TRY(read_address(node, names.of(family).public_ip, family));
@@ -140,6 +145,7 @@ LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
       accepted.add(subnets, *node);
       set.leases.push_back(node->second.lease);
       set.leases.back().subnet = subnets;
+      set.leases.back().node_name = shown_name(node->first);
     }
   }
   std::sort(set.leases.begin(), set.leases.end(), [](const Lease& a, const Lease& b) { return a.subnet < b.subnet; });

@@ -25,6 +25,9 @@ using NodeLeases = std::map<std::string, NodeLease>;  // by the Node's name
 // nullopt: the Node does not say kube-subnet-manager "true", and is nobody's business.
 std::optional<NodeLease> read_node_lease(const KubeNode& node, const AnnotationNames& names);
 
+// A Node's name as Lease::node_name has it.
+std::string shown_name(const std::string& node);
+
 // What the annotations say of the node; errors name the annotation.
 Result<LeaseAttributes> read_attributes(const KubeNode& node, const AnnotationNames& names);
 
@@ -33,7 +36,7 @@ Result<Subnets> read_pod_cidrs(const KubeNode& node);
 
 // The leases that count. What lies outside of `networks` is rejected; subnets of a family without one are left out. Of nodes whose podCIDRs
 // overlap, the one that was created first counts, of two with the same second the one whose name comes first: every node sees the same, and
-// a newcomer takes nothing away from a node that is there. Rejected are named by their node.
+// a newcomer takes nothing away from a node that is there. Leases bear their Node's name, rejected are named by it.
 LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks);
 
 // What is to be written as public-ip and public-ipv6: the overwrite if the node has it, else `attributes`' own. An overwrite that is no

@@ -105,7 +105,7 @@ Result<Lease> KubeSource::publish(const KubeNode& node, const Subnets& subnets, 
   if (!patch.empty()) TRY(client_->patch_node_status(name, patch));
   // A Node that was deleted and registered anew has lost its condition too.
   if (announced_) TRY(set_condition(node, name));
-  return Lease{.subnet = subnets, .attributes = attributes, .expires = kNeverExpires};
+  return Lease{.subnet = subnets, .attributes = attributes, .expires = kNeverExpires, .node_name = shown_name(name)};
 }
 
 // The podCIDRs, one for each of the configuration's networks.

@@ -46,6 +46,7 @@ struct Lease {
   Subnets subnet;
   LeaseAttributes attributes;
   std::chrono::system_clock::time_point expires;  // kNeverExpires for a reservation
+  std::string node_name = {};                     // for people: printable, and empty where the store knows no names
   bool operator==(const Lease&) const = default;
 };
 

@@ -1,5 +1,6 @@
 // `merinoctl check`: does this node reach the others by the real way, and what on the host would keep it from doing so? Probes go where
-// pods' packets go: to the device address of each peer (merino0's, or flannel.1's), through the tunnel and back.
+// pods' packets go: to the device address of each peer (merino0's, or flannel.1's), through the tunnel and back, and to pods that are
+// named.
 #pragma once
 
 #include <optional>
@@ -25,10 +26,22 @@ struct TunnelProbe {
 
 struct PeerCheck {
   Peer peer;
+  std::string name;             // of its node, if it is known
   std::string underlay_device;  // by which the kernel would send to the node itself
   EchoResult underlay;          // to the node's own address
   TunnelProbe host;
   std::optional<TunnelProbe> pod;  // if there is a pod to send from
+  std::string obstacle;            // why this host could not even send
+};
+
+// A pod that was named.
+struct PodCheck {
+  IpAddress address;
+  std::string name;          // "default/web-0" of a pod of this node
+  std::optional<Peer> peer;  // in whose subnet it is; none: a pod of this node
+  std::string node;          // the name of its node, if it is known
+  TunnelProbe host;
+  std::optional<TunnelProbe> pod;  // if there is another pod to send from
   std::string obstacle;            // why this host could not even send
 };
 
@@ -40,11 +53,13 @@ struct CheckScale {
   std::string pod_name;  // of the pod that was sent from; empty: none
 };
 
-// Packets that arrived on this host with a wrong checksum, by /proc/net/snmp and snmp6.
+// Packets that arrived with a wrong checksum in the calling thread's network namespace, by snmp and snmp6 of /proc.
 uint64_t count_checksum_errors();
 
 // What is wrong with the way to one peer; empty: nothing.
 std::vector<Finding> diagnose(const PeerCheck& check, const CheckScale& scale);
+// What is wrong with the way to one pod; empty: nothing.
+std::vector<Finding> diagnose(const PodCheck& check, const CheckScale& scale);
 
 struct CheckReport {
   std::string title;              // version, node, time, kernel
@@ -52,6 +67,7 @@ struct CheckReport {
   std::vector<Finding> notices;
   std::vector<std::string> sound;  // what was looked at and is fine
   std::vector<PeerCheck> peers;
+  std::vector<PodCheck> pods;
   CheckScale scale;
 };
 

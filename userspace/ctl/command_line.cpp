@@ -44,10 +44,10 @@ void add_trace(CLI::App& app, Arguments& arguments) {
 
 void add_check(CLI::App& app, Arguments& arguments) {
   app.add_option("node", arguments.nodes, "addresses of nodes, or of pods there; all peers if there is none")->type_name("");
-  app.add_option("--count", arguments.echo_count, "packets to each node")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10000))
-      ->type_name("N");
+  app.add_option("--pod", arguments.pods, "address of a pod, of another node or of this one; may be repeated; no other nodes then")
+      ->allow_extra_args(false)
+      ->type_name("ADDR");
+  app.add_option("--count", arguments.echo_count, "packets to each")->capture_default_str()->check(CLI::Range(1, 10000))->type_name("N");
 }
 
 }  // namespace

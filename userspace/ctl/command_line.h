@@ -21,6 +21,7 @@ struct Arguments {
   uint16_t source_port = 40000;
   uint16_t destination_port = 80;
   std::vector<std::string> nodes;            // check
+  std::vector<std::string> pods;             // check
   int echo_count = 5;                        // check
   std::string archive;                       // bugtool
   std::vector<std::string> trace_addresses;  // trace

@@ -1,5 +1,7 @@
 #include "ctl/leases.h"
 
+#include <algorithm>
+
 #include "base/agent_status.h"
 #include "ctl/status.h"
 
@@ -21,9 +23,12 @@ std::string leases_text(const std::vector<ReportedLease>& leases, std::chrono::s
   const bool wide = width == Width::wide;
   Table table{{{"SUBNET"}, {"NODE"}, {"ENDS IN"}, {"STATE"}}, {}};
   if (wide) table.columns.insert(table.columns.begin() + 2, {{"BACKEND"}, {"KEY"}});
+  const bool named = std::any_of(leases.begin(), leases.end(), [](const ReportedLease& lease) { return !lease.name.empty(); });
+  if (named) table.columns.insert(table.columns.begin() + 2, {"NAME"});
   for (const ReportedLease& lease : leases) {
     const bool ignored = lease.state == "ignored";
     std::vector<Cell> cells = {{lease.subnet.empty() ? lease.key : lease.subnet}, {lease.node.empty() ? "-" : lease.node}};
+    if (named) cells.push_back({lease.name.empty() ? "-" : lease.name});
     if (wide) {
       cells.push_back({lease.backend.empty() ? "-" : lease.backend});
       cells.push_back({lease.key});

@@ -77,8 +77,9 @@ int show_pods(Format format) {
 int show_peers(Format format) {
   const auto peers = read_peers();
   if (!peers) return complain(peers.error());
+  const NodeNames names = read_node_names();
   return print_as(
-      format, [&] { return peers_json(*peers); }, [&](Width width) { return peers_text(*peers, width, terminal_colours()); });
+      format, [&] { return peers_json(*peers, names); }, [&](Width width) { return peers_text(*peers, names, width, terminal_colours()); });
 }
 
 int show_leases(Format format) {
@@ -130,7 +131,7 @@ Result<DropsRead> read_drop_rows() {
   const std::vector<Sighting> last = TRY(read_drops());
   const PodsRead pods = TRY(read_pod_rows());
   const auto config = TRY(loaded_config());
-  return DropsRead{join_drops(counters, last), read_packet_names(pods.rows, config.value_or(merino_config{}))};
+  return DropsRead{join_drops(counters, last), make_packet_names(pods.rows, read_node_names(), config.value_or(merino_config{}))};
 }
 
 int show_drops(Format format) {
@@ -172,7 +173,7 @@ Result<RouteAnswer> ask_route(const Arguments& arguments) {
   const Trial trial = TRY(Trial::open());
   Netlink netlink = TRY(Netlink::open());
   PodsRead pods = TRY(read_pod_rows());
-  return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers())}, flow);
+  return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers()), read_node_names()}, flow);
 }
 
 int show_route(const Arguments& arguments) {
@@ -184,7 +185,7 @@ int show_route(const Arguments& arguments) {
 }
 
 int show_check(const Arguments& arguments) {
-  const auto report = run_check({arguments.nodes, arguments.echo_count}, MERINO_VERSION);
+  const auto report = run_check({arguments.nodes, arguments.pods, arguments.echo_count}, MERINO_VERSION);
   if (!report) return complain(report.error());
   const int printed = print_as(
       arguments.output(), [&] { return check_json(*report); }, [&](Width) { return check_text(*report, terminal_colours()); });
@@ -210,7 +211,10 @@ std::vector<BugtoolPage> bugtool_pages() {
        }},
       {"pods.txt",
        [] { return page(read_pod_rows(), [](const PodsRead& read) { return pods_text(read.rows, Width::wide, Colours::off); }); }},
-      {"peers.txt", [] { return page(read_peers(), [](const auto& peers) { return peers_text(peers, Width::wide, Colours::off); }); }},
+      {"peers.txt",
+       [] {
+         return page(read_peers(), [](const auto& peers) { return peers_text(peers, read_node_names(), Width::wide, Colours::off); });
+       }},
       {"leases.txt",
        [] {
          return page(load_lease_report(),

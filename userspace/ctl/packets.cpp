@@ -30,15 +30,25 @@ std::string pod_of(const IpAddress& address, const PacketNames& names) {
   return pod == names.pods.end() ? "" : pod->second;
 }
 
+// "pod default/web-0", "node worker-2"; empty if neither is known.
+std::string end_of(const IpAddress& address, const PacketNames& names) {
+  const std::string pod = pod_of(address, names);
+  if (!pod.empty()) return "pod " + pod;
+  const std::string node = node_name(address, names.nodes);
+  return node.empty() ? "" : "node " + node;
+}
+
 // "10.244.1.2:40000 → 10.244.2.2:80 tcp SYN (default/web-0 → …)", and the tunnel's ends.
 std::string packet_text(const Dissection& seen, const PacketNames& names) {
   if (!seen.ip) return seen.link;
   std::string text = headers_text(*seen.ip);
-  const std::string from = pod_of(seen.ip->source, names);
-  const std::string to = pod_of(seen.ip->destination, names);
-  if (!from.empty()) text += ", from pod " + from;
-  if (!to.empty()) text += ", to pod " + to;
-  if (seen.outer) text += fmt::format(", in a tunnel {} → {}", seen.outer->source.to_string(), seen.outer->destination.to_string());
+  const std::string from = end_of(seen.ip->source, names);
+  const std::string to = end_of(seen.ip->destination, names);
+  if (!from.empty()) text += ", from " + from;
+  if (!to.empty()) text += ", to " + to;
+  if (seen.outer)
+    text +=
+        fmt::format(", in a tunnel {} → {}", node_title(seen.outer->source, names.nodes), node_title(seen.outer->destination, names.nodes));
   return text;
 }
 
@@ -54,6 +64,8 @@ Json headers_json(const IpHeaders& headers, const PacketNames& names) {
   if (!headers.detail.empty()) out["detail"] = headers.detail;
   if (const std::string pod = pod_of(headers.source, names); !pod.empty()) out["source_pod"] = pod;
   if (const std::string pod = pod_of(headers.destination, names); !pod.empty()) out["destination_pod"] = pod;
+  if (const std::string node = node_name(headers.source, names.nodes); !node.empty()) out["source_node"] = node;
+  if (const std::string node = node_name(headers.destination, names.nodes); !node.empty()) out["destination_node"] = node;
   return out;
 }
 
@@ -73,8 +85,9 @@ Json json_of(const Sighting& seen, const PacketNames& names) {
 
 }  // namespace
 
-PacketNames read_packet_names(const std::vector<PodRow>& pods, const merino_config& config) {
+PacketNames make_packet_names(const std::vector<PodRow>& pods, NodeNames nodes, const merino_config& config) {
   PacketNames names;
+  names.nodes = std::move(nodes);
   for (const PodRow& row : pods) {
     names.pods.emplace(row.address, pod_title(row));
     if (row.entry && !row.host_ifname.empty()) names.interfaces.emplace(row.entry->host_ifindex, row.host_ifname);

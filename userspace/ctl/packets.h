@@ -8,6 +8,7 @@
 
 #include "abi.h"
 #include "ctl/dissect.h"
+#include "ctl/node_names.h"
 #include "ctl/output.h"
 #include "ctl/table.h"
 #include "ctl/views.h"
@@ -18,11 +19,12 @@ namespace merino::ctl {
 
 // What gives the numbers in a packet their names.
 struct PacketNames {
-  std::map<IpAddress, std::string> pods;       // "default/web-0"
+  std::map<IpAddress, std::string> pods;  // "default/web-0"
+  NodeNames nodes;
   std::map<unsigned, std::string> interfaces;  // as they are called now
   TunnelPort tunnel;
 };
-PacketNames read_packet_names(const std::vector<PodRow>& pods, const merino_config& config);
+PacketNames make_packet_names(const std::vector<PodRow>& pods, NodeNames nodes, const merino_config& config);
 
 struct DropRow {
   Counter counter{};

@@ -62,7 +62,7 @@ const Peer* Follower::peer(const IpAddress& address) const {
 
 std::string Follower::name_of(const IpAddress& address) const {
   if (const PodRow* row = pod(address)) return fmt::format("{} (pod {})", address.to_string(), pod_title(*row));
-  if (const Peer* its = peer(address)) return fmt::format("{} (of node {})", address.to_string(), its->underlay.to_string());
+  if (const Peer* its = peer(address)) return fmt::format("{} (of node {})", address.to_string(), node_title(its->underlay, site_.nodes));
   return address.to_string();
 }
 
@@ -132,9 +132,9 @@ void Follower::conclude_sent() {
   if (to == nullptr) {
     end(RouteEnd::sent, "sent");
   } else if (to->kind == PeerKind::direct) {
-    end(RouteEnd::sent, fmt::format("sent as it is to node {}, the next hop on its segment", to->underlay.to_string()));
+    end(RouteEnd::sent, fmt::format("sent as it is to node {}, the next hop on its segment", node_title(to->underlay, site_.nodes)));
   } else {
-    end(RouteEnd::sent, fmt::format("sent to node {} in a tunnel ({})", to->underlay.to_string(), peer_kind_name(to->kind)));
+    end(RouteEnd::sent, fmt::format("sent to node {} in a tunnel ({})", node_title(to->underlay, site_.nodes), peer_kind_name(to->kind)));
   }
   answer_.notes.emplace_back("what becomes of it there: the same question to merinoctl on that node");
 }

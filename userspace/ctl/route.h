@@ -43,6 +43,7 @@ struct RouteSite {
   Netlink& netlink;
   std::vector<PodRow> pods;
   std::vector<Peer> peers;
+  NodeNames nodes;
 };
 
 Result<RouteAnswer> follow_route(const RouteSite& site, const PacketFlow& flow);

@@ -31,6 +31,7 @@ bool is_named(const Peer& peer, const std::string& name) {
 
 Result<std::vector<Peer>> choose_peers(const std::vector<Peer>& all, const CheckRequest& request, CheckReport& report) {
   if (request.nodes.empty()) {
+    if (!request.pods.empty()) return std::vector<Peer>();
     if (all.size() <= request.limit) return all;
     report.notices.push_back(
         {fmt::format("{} of {} peers were checked", request.limit, all.size()), "merinoctl check NODE... checks those that are named"});
@@ -46,9 +47,36 @@ Result<std::vector<Peer>> choose_peers(const std::vector<Peer>& all, const Check
   return chosen;
 }
 
-// By the address that the node's device into the pod network has, merino0's or flannel.1's: its host answers there.
-Result<TunnelProbe> probe_tunnel(const Peer& peer, const CheckRequest& request, size_t pod_mtu) {
-  const IpAddress target = peer.subnet.masked().address();
+// What is known of an address that is to be a pod's.
+Result<PodCheck> find_pod(const std::string& text, const std::vector<PodRow>& pods, const std::vector<Peer>& peers,
+                          const AgentStatus& agent) {
+  PodCheck check;
+  check.address = TRY(IpAddress::parse(text));
+  const auto row = std::find_if(pods.begin(), pods.end(), [&](const PodRow& each) { return each.address == check.address && each.entry; });
+  if (row != pods.end()) {
+    check.name = row->attachment ? pod_title(*row) : "";
+    return check;
+  }
+  const auto& own = agent.subnet[check.address.family()];
+  if (own && own->contains(check.address)) {
+    return with_remedy(fail(ErrorKind::not_found, "{} is in this node's subnet {}, but no pod has it", text, own->to_string()),
+                       "merinoctl pods lists them");
+  }
+  const auto peer = std::find_if(peers.begin(), peers.end(), [&](const Peer& each) { return each.subnet.contains(check.address); });
+  if (peer == peers.end()) {
+    return with_remedy(fail(ErrorKind::not_found, "{} is no pod of any subnet that this node knows", text),
+                       "merinoctl pods and merinoctl peers list them");
+  }
+  if (peer->subnet.masked().address() == check.address) {
+    return with_remedy(
+        fail(ErrorKind::invalid, "{} is no pod's address, but node {}'s own in the pod network", text, peer->underlay.to_string()),
+        "merinoctl check " + peer->underlay.to_string());
+  }
+  check.peer = *peer;
+  return check;
+}
+
+Result<TunnelProbe> probe_way(const IpAddress& target, const CheckRequest& request, size_t pod_mtu) {
   TunnelProbe probe;
   probe.small = TRY(send_echo({target, kSmallPacket, request.count, milliseconds(20), kPatience}));
   if (!probe.small.any()) return probe;
@@ -64,8 +92,8 @@ struct ProbingPod {
   Fd netns;
   std::vector<Family> families;  // of its addresses
 
-  [[nodiscard]] bool can_send_to(const Peer& peer) const {
-    return netns && std::find(families.begin(), families.end(), peer.subnet.family()) != families.end();
+  [[nodiscard]] bool can_send_to(const IpAddress& target) const {
+    return netns && std::find(families.begin(), families.end(), target.family()) != families.end();
   }
 };
 
@@ -73,23 +101,38 @@ class Checker {
  public:
   Checker(const CheckRequest& request, CheckScale scale, const ProbingPod& pod) : request_(request), scale_(std::move(scale)), pod_(pod) {}
 
-  [[nodiscard]] PeerCheck check(const Peer& peer) const {
-    PeerCheck out;
-    out.peer = peer;
-    const Status tried = try_all(out);
-    if (!tried) out.obstacle = tried.error().message();
-    return out;
+  void check(PeerCheck& out) const {
+    if (const Status tried = try_peer(out); !tried) out.obstacle = tried.error().message();
+  }
+
+  void check(PodCheck& out) const {
+    if (const Status tried = try_pod(out); !tried) out.obstacle = tried.error().message();
   }
 
  private:
-  Status try_all(PeerCheck& out) const {
+  [[nodiscard]] Result<TunnelProbe> probe_from_host(const IpAddress& target) const { return probe_way(target, request_, scale_.pod_mtu); }
+
+  [[nodiscard]] Result<std::optional<TunnelProbe>> probe_from_pod(const IpAddress& target) const {
+    if (!pod_.can_send_to(target)) return std::nullopt;
+    return TRY(in_network_namespace(pod_.netns.get(), [&] { return probe_from_host(target); }));
+  }
+
+  Status try_peer(PeerCheck& out) const {
     auto netlink = TRY(Netlink::open());
     const auto route = TRY(netlink.route_to(out.peer.underlay));
     if (const auto link = TRY(netlink.link_by_index(route.link_index))) out.underlay_device = link->name;
     out.underlay = TRY(send_echo({out.peer.underlay, kSmallPacket, 3, milliseconds(20), kPatience}));
-    out.host = TRY(probe_tunnel(out.peer, request_, scale_.pod_mtu));
-    if (!pod_.can_send_to(out.peer) || !out.host.small.any()) return ok();
-    out.pod = TRY(in_network_namespace(pod_.netns.get(), [&] { return probe_tunnel(out.peer, request_, scale_.pod_mtu); }));
+    // The address that the node's device into the pod network has, merino0's or flannel.1's: its host answers there.
+    const IpAddress target = out.peer.subnet.masked().address();
+    out.host = TRY(probe_from_host(target));
+    if (out.host.small.any()) out.pod = TRY(probe_from_pod(target));
+    return ok();
+  }
+
+  // A network policy may let in the one and not the other.
+  Status try_pod(PodCheck& out) const {
+    out.host = TRY(probe_from_host(out.address));
+    out.pod = TRY(probe_from_pod(out.address));
     return ok();
   }
 
@@ -98,23 +141,28 @@ class Checker {
   const ProbingPod& pod_;
 };
 
-std::vector<PeerCheck> check_all(const Checker& checker, const std::vector<Peer>& peers) {
-  std::vector<PeerCheck> checks(peers.size());
+template <class Check>
+void check_all(const Checker& checker, std::vector<Check>& checks) {
   std::atomic<size_t> next{0};
   const auto work = [&] {
-    for (size_t i = next++; i < peers.size(); i = next++) checks[i] = checker.check(peers[i]);
+    for (size_t i = next++; i < checks.size(); i = next++) checker.check(checks[i]);
   };
   std::vector<std::jthread> threads;
-  for (unsigned n = 0; n < std::min<size_t>(kThreads, peers.size()); ++n) threads.emplace_back(work);
-  threads.clear();
-  return checks;
+  for (unsigned n = 0; n < std::min<size_t>(kThreads, checks.size()); ++n) threads.emplace_back(work);
 }
 
-// The first pod whose namespace can be entered: its packets take the way of all the others.
-ProbingPod open_a_pod(const StatusFacts& facts, CheckScale& scale) {
+bool has_any(const Attachment& attachment, const std::vector<PodCheck>& pods) {
+  return std::any_of(pods.begin(), pods.end(), [&](const PodCheck& pod) {
+    return std::any_of(attachment.addresses.begin(), attachment.addresses.end(),
+                       [&](const Prefix& address) { return address.address() == pod.address; });
+  });
+}
+
+// The first pod whose namespace can be entered, and that is none of `targets`: its packets take the way of all the others.
+ProbingPod open_a_pod(const StatusFacts& facts, const std::vector<PodCheck>& targets, CheckScale& scale) {
   if (!facts.pods) return {};
   for (const PodRow& row : *facts.pods) {
-    if (!row.attachment || !pod_trouble(row).empty()) continue;
+    if (!row.attachment || !pod_trouble(row).empty() || has_any(*row.attachment, targets)) continue;
     auto netns = open_network_namespace(row.attachment->netns);
     if (!netns) continue;
     scale.pod_name = fmt::format("{} ({})", row.address.to_string(), pod_title(row));
@@ -134,8 +182,14 @@ std::string title_of(const AgentStatus& agent, const std::string& version) {
                      fmt::gmtime(std::chrono::system_clock::now()));
 }
 
-void add_checksum_finding(uint64_t before, CheckReport& report) {
-  const uint64_t wrong = count_checksum_errors() - before;
+// On the host, and in the pod that sends.
+uint64_t count_checksum_errors_of(const ProbingPod& pod) {
+  const uint64_t host = count_checksum_errors();
+  if (!pod.netns) return host;
+  return host + in_network_namespace(pod.netns.get(), [] { return Result<uint64_t>(count_checksum_errors()); }).value_or(0);
+}
+
+void add_checksum_finding(uint64_t wrong, CheckReport& report) {
   if (wrong == 0) {
     report.sound.emplace_back("no packet arrived with a wrong checksum meanwhile");
     return;
@@ -143,6 +197,28 @@ void add_checksum_finding(uint64_t before, CheckReport& report) {
   report.problems.push_back(
       {fmt::format("{} packets arrived here with a wrong checksum meanwhile (InCsumErrors)", wrong),
        fmt::format("switch the offload off on both nodes and look again: ethtool -K {} tx-checksum-ip-generic off", report.scale.uplink)});
+}
+
+void add_findings(std::vector<Finding> findings, CheckReport& report) {
+  for (Finding& finding : findings) report.problems.push_back(std::move(finding));
+}
+
+Status choose_targets(const CheckRequest& request, const StatusFacts& facts, const AgentStatus& agent, CheckReport& report) {
+  const std::vector<Peer> all = TRY(Result<std::vector<Peer>>(facts.peers));
+  const NodeNames names = read_node_names();
+  for (const Peer& peer : TRY(choose_peers(all, request, report))) {
+    PeerCheck& check = report.peers.emplace_back();
+    check.peer = peer;
+    check.name = node_name(peer.underlay, names);
+  }
+  if (request.pods.empty()) return ok();
+  const std::vector<PodRow> rows = TRY(Result<std::vector<PodRow>>(facts.pods));
+  for (const std::string& text : request.pods) {
+    PodCheck check = TRY(find_pod(text, rows, all, agent));
+    if (check.peer) check.node = node_name(check.peer->underlay, names);
+    report.pods.push_back(std::move(check));
+  }
+  return ok();
 }
 
 }  // namespace
@@ -162,15 +238,19 @@ Result<CheckReport> run_check(const CheckRequest& request, const std::string& ve
   assess_host(read_host_facts(netlink, agent, config.value_or(merino_config{})), report);
   if (!config) return report;
   report.scale = {agent.uplink, config->pod_mtu, ntohs(config->tunnel_port), ""};
-  const std::vector<Peer> all = TRY(Result<std::vector<Peer>>(facts.peers));
-  const std::vector<Peer> peers = TRY(choose_peers(all, request, report));
-  const ProbingPod pod = open_a_pod(facts, report.scale);
-  const uint64_t wrong_before = count_checksum_errors();
-  report.peers = check_all(Checker(request, report.scale, pod), peers);
-  for (const PeerCheck& check : report.peers) {
-    for (Finding& finding : diagnose(check, report.scale)) report.problems.push_back(std::move(finding));
+  TRY(choose_targets(request, facts, agent, report));
+  const ProbingPod pod = open_a_pod(facts, report.pods, report.scale);
+  const uint64_t wrong_before = count_checksum_errors_of(pod);
+  const Checker checker(request, report.scale, pod);
+  check_all(checker, report.peers);
+  check_all(checker, report.pods);
+  for (const PeerCheck& check : report.peers) add_findings(diagnose(check, report.scale), report);
+  for (const PodCheck& check : report.pods) add_findings(diagnose(check, report.scale), report);
+  if (!report.peers.empty() || !report.pods.empty()) {
+    // The pod may be gone by now, and its count with it.
+    const uint64_t wrong_after = count_checksum_errors_of(pod);
+    add_checksum_finding(wrong_after > wrong_before ? wrong_after - wrong_before : 0, report);
   }
-  if (!peers.empty()) add_checksum_finding(wrong_before, report);
   return report;
 }
 

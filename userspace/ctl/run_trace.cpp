@@ -85,7 +85,7 @@ struct Sink {
 Result<uint64_t> run_trace(const TraceRequest& request, const TellLine& tell) {
   const auto config = TRY(loaded_config());
   const PodsRead pods = TRY(read_pod_rows());
-  const PacketNames names = read_packet_names(pods.rows, config.value_or(merino_config{}));
+  const PacketNames names = make_packet_names(pods.rows, read_node_names(), config.value_or(merino_config{}));
   TraceFilter filter;
   filter.addresses = TRY(addresses_of(request.addresses, pods.rows));
   if (request.port != 0) filter.port = static_cast<uint16_t>(request.port);

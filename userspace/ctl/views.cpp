@@ -127,13 +127,18 @@ std::string pods_json(const std::vector<PodRow>& rows) {
   return dump(list);
 }
 
-std::string peers_text(const std::vector<Peer>& peers, Width width, Colours colours) {
+std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, Width width, Colours colours) {
   if (peers.empty()) return "no peers: no other node has a lease\n";
   const bool wide = width == Width::wide;
   Table table{{{"SUBNET"}, {"NODE"}, {"KIND"}, {"MAC"}}, {}};
   if (wide) table.columns.insert(table.columns.end() - 1, {"NEXT HOP"});
+  const bool named = std::any_of(peers.begin(), peers.end(), [&](const Peer& peer) { return names.contains(peer.underlay); });
+  if (named) table.columns.insert(table.columns.begin() + 2, {"NAME"});
   for (const Peer& peer : peers) {
-    std::vector<Cell> cells = {{peer.subnet.to_string()}, {peer.underlay.to_string()}, {peer_kind_name(peer.kind)}};
+    const std::string name = node_name(peer.underlay, names);
+    std::vector<Cell> cells = {{peer.subnet.to_string()}, {peer.underlay.to_string()}};
+    if (named) cells.push_back({name.empty() ? "-" : name});
+    cells.push_back({peer_kind_name(peer.kind)});
     if (wide) cells.push_back({peer.kind == PeerKind::direct ? peer.underlay.to_string() : "-"});
     cells.push_back({peer.vtep_mac.is_none() ? "not known yet" : peer.vtep_mac.to_string()});
     table.rows.push_back(std::move(cells));
@@ -141,10 +146,12 @@ std::string peers_text(const std::vector<Peer>& peers, Width width, Colours colo
   return format_table(table, colours);
 }
 
-std::string peers_json(const std::vector<Peer>& peers) {
+std::string peers_json(const std::vector<Peer>& peers, const NodeNames& names) {
   Json list = Json::array();
   for (const Peer& peer : peers) {
-    Json element = {{"subnet", peer.subnet.to_string()}, {"node", peer.underlay.to_string()}, {"kind", peer_kind_name(peer.kind)}};
+    Json element = {{"subnet", peer.subnet.to_string()}, {"node", peer.underlay.to_string()}};
+    if (const std::string name = node_name(peer.underlay, names); !name.empty()) element["node_name"] = name;
+    element["kind"] = peer_kind_name(peer.kind);
     if (peer.kind == PeerKind::direct) {
       element["next_hop"] = peer.underlay.to_string();
       element["neighbour_mac"] = peer.vtep_mac.is_none() ? "" : peer.vtep_mac.to_string();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ctl/node_names.h"
 #include "ctl/output.h"
 #include "ctl/table.h"
 #include "datapath/counters.h"
@@ -36,8 +37,8 @@ std::string pod_title(const PodRow& row);
 std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours);
 std::string pods_json(const std::vector<PodRow>& rows);
 
-std::string peers_text(const std::vector<Peer>& peers, Width width, Colours colours);
-std::string peers_json(const std::vector<Peer>& peers);
+std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, Width width, Colours colours);
+std::string peers_json(const std::vector<Peer>& peers, const NodeNames& names);
 
 enum class ZeroRows { hide, show };
 std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, Colours colours);
