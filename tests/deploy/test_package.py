@@ -89,7 +89,7 @@ class Image(unittest.TestCase):
         done = places.run(IN_ROOT, IMAGE_ROOT, 'sh', '-uc', script)
         self.assertEqual(done.stdout, '', 'no half file is left')
         full, read_only = done.stderr.splitlines()
-        self.assertRegex(full, 'write /tmp/small/.merino.*No space left.*make room on the file system of /tmp/small')
+        self.assertRegex(full, 'write /tmp/small/merino: No space left.*make room on the file system of /tmp/small')
         self.assertRegex(read_only, 'Read-only file system.*/tmp/small is read-only here: mount it writable')
 
 
