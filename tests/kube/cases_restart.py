@@ -33,12 +33,15 @@ def restart_daemons(cluster):
     before = lives(cluster)
     with flows(cluster) as traffic:
         for node in cluster.up_nodes():
-            for daemon in ('kube-proxy', 'kubelet', 'containerd'):
-                node.restart(daemon, signal.SIGTERM)
-            node.restart('containerd', signal.SIGKILL)
-            wait_until(f'containerd of {node.name} answers', lambda node=node: node.run(['ctr', 'version']), 30)
             health = ['curl', '-sSf', 'http://127.0.0.1:10248/healthz']
-            wait_until(f'kubelet of {node.name} answers', lambda node=node, health=health: node.run(health), 30)
+            node.restart('kube-proxy', signal.SIGTERM)
+            node.restart('kubelet', signal.SIGTERM)
+            # A kubelet that finds no containerd when it starts ends, and there is no systemd here that would start it again.
+            wait_until(f'kubelet of {node.name} answers', lambda node=node, health=health: node.run(health), 60)
+            for how in (signal.SIGTERM, signal.SIGKILL):
+                node.restart('containerd', how)
+                wait_until(f'containerd of {node.name} answers', lambda node=node: node.run(['ctr', 'version']), 60)
+            wait_until(f'kubelet of {node.name} answers', lambda node=node, health=health: node.run(health), 60)
         for node in cluster.up_nodes():
             wait_until(f'{node.name} is ready', lambda node=node: cluster.node_ready(node.name))
         lost = traffic.stop('kubelet, containerd and kube-proxy of both nodes')
