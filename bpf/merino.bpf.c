@@ -315,21 +315,19 @@ static __always_inline enum merino_reason judge_from_host(struct __sk_buff *skb)
 		return MERINO_LINK_LOCAL;
 	if (!lookup_peer(&flow.dst, flow.family, &peer))
 		return MERINO_NO_PEER;
-	if (!forget_route(skb))
-		return MERINO_HELPER;
 	if (is_direct(&peer))
-		return direct_send(&peer) ? MERINO_HOST_DIRECT : MERINO_HELPER;
-	if (is_udp(&peer)) {
-		reason = udp_send(skb, &flow, &peer);
-		if (reason == GO_ON)
-			return MERINO_HOST_ENCAP;
-		return reason == MERINO_HELPER && vxlan_hand_to_ourselves(skb) ? MERINO_HOST_DRIVER : reason;
-	}
-	reason = needs_driver(&flow, &peer) ? MERINO_HELPER : vxlan_send(skb, &flow, &peer);
+		return forget_route(skb) && direct_send(&peer) ? MERINO_HOST_DIRECT : MERINO_HELPER;
+	if (!is_udp(&peer) && needs_driver(&flow, &peer))
+		return vxlan_hand_to_driver(skb, &flow, &peer) ? MERINO_HOST_DRIVER : MERINO_HELPER;
+	if (is_on_link(&peer) && !forget_route(skb))
+		return MERINO_HELPER;
+	reason = is_udp(&peer) ? udp_send(skb, &flow, &peer) : vxlan_send(skb, &flow, &peer);
 	if (reason == GO_ON)
 		return MERINO_HOST_ENCAP;
 	if (reason != MERINO_HELPER)
 		return reason;
+	if (is_udp(&peer))
+		return vxlan_hand_to_ourselves(skb) ? MERINO_HOST_DRIVER : MERINO_HELPER;
 	return vxlan_hand_to_driver(skb, &flow, &peer) ? MERINO_HOST_DRIVER : MERINO_HELPER;
 }
 

@@ -137,14 +137,12 @@ static __noinline int remember(struct xdp_md *xdp, __u32 frame_len, __u32 reason
 {
 	const __u64 now = bpf_ktime_get_ns();
 	struct merino_drop *drop = drop_to_write(reason, now);
-	__u32 captured = frame_len;
+	const __u64 captured = captured_len(frame_len, sizeof(drop->frame));
 
 	if (!drop)
 		return 0;
-	if (captured > sizeof(drop->frame))
-		captured = sizeof(drop->frame);
 	describe(&drop->seen, xdp->ingress_ifindex, frame_len, MERINO_WIRE_XDP, reason, now);
-	drop->seen.captured = captured && !bpf_xdp_load_bytes(xdp, 0, drop->frame, captured) ? captured : 0;
+	drop->seen.captured = bpf_xdp_load_bytes(xdp, 0, drop->frame, captured) ? 0 : captured;
 	return 0;
 }
 

@@ -91,16 +91,9 @@ static __noinline int is_watched(struct __sk_buff *skb, int on_wire)
 /* The beginning of the frame as it is now; how much of it. */
 static __always_inline __u32 copy_frame(const struct __sk_buff *skb, __u8 *to, __u32 room)
 {
-	/* From a comparison with 0 the verifier of Linux 6.1 does not learn that a length is not 0, from an addition it does. Of a frame
-	 * of no bytes this becomes `room - 1`, which then cannot be loaded. */
-	__u64 last = (__u64)skb->len - 1;
+	const __u64 len = captured_len(skb->len, room);
 
-	if (last >= room)
-		last = room - 1;
-	asm volatile("" : "+r"(last));
-	if (bpf_skb_load_bytes(skb, 0, to, last + 1))
-		return 0;
-	return last + 1;
+	return bpf_skb_load_bytes(skb, 0, to, len) ? 0 : len;
 }
 
 static __noinline int report(struct __sk_buff *skb, __u32 program, __u32 reason)

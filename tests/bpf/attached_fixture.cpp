@@ -18,7 +18,7 @@ namespace {
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
-void attach_filter(int program, const std::string& interface, Direction direction, uint32_t priority) {
+bpf_tc_hook attach_filter(int program, const std::string& interface, Direction direction, uint32_t priority) {
   LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(Topology::ifindex(interface)),
               .attach_point = direction == Direction::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
   if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
@@ -26,18 +26,25 @@ void attach_filter(int program, const std::string& interface, Direction directio
   LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program, .handle = 1, .priority = priority);
   if (const int error = bpf_tc_attach(&hook, &options); error != 0)
     throw std::runtime_error(fmt::format("filter on {}: {}", interface, std::strerror(-error)));
+  return hook;
 }
 
 }  // namespace
 
-Fd attach_next(int program, const std::string& interface, Direction direction) {
+Attachment::~Attachment() {
+  if (hook_.sz == 0) return;
+  LIBBPF_OPTS(bpf_tc_opts, options, .handle = 1, .priority = priority_);
+  bpf_tc_detach(&hook_, &options);
+}
+
+Attachment attach_next(int program, const std::string& interface, Direction direction) {
   const auto type = direction == Direction::ingress ? kTcxIngress : kTcxEgress;
   Fd link(bpf_link_create(program, static_cast<int>(Topology::ifindex(interface)), type, nullptr));
-  if (link) return link;
+  if (link) return Attachment(std::move(link));
   if (errno != EINVAL) throw std::runtime_error(fmt::format("tcx link on {}: {}", interface, std::strerror(errno)));
   static uint32_t priority = kFirstPriority;
-  attach_filter(program, interface, direction, priority++);
-  return {};
+  const bpf_tc_hook hook = attach_filter(program, interface, direction, priority);
+  return {hook, priority++};
 }
 
 void attach_clsact(int program, const std::string& interface, uint32_t priority) {

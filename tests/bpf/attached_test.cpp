@@ -74,7 +74,7 @@ TEST_F(AttachedTest, AsksTheRoutesOnlyForAPeerThatIsNotOnLink) {
     config.v4.on_link_len = static_cast<uint8_t>(on_link_len);
     LoadedPrograms loaded(config);
     (loaded.*fill)();
-    const Fd link = attach_next(loaded.fd(Program::from_pod), "vetha", Direction::ingress);
+    const Attachment attached = attach_next(loaded.fd(Program::from_pod), "vetha", Direction::ingress);
     const auto before = loaded.counters();
     pod_a.send(from_pod_a(udp(kPodA, kPodAtPeer2)));
     EXPECT_THAT(wait_for(loaded, before, 1), ElementsAre(testing::Field(&Count::reason, MERINO_ENCAP)));

@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "bpf/fixture.h"
+#include "bpf/loaded_wire_xdp.h"
 #include "datapath/convert.h"
 
 namespace merino::test {
@@ -53,6 +54,7 @@ TEST_F(Load, OfEveryProgramInEveryConfiguration) {
         fmt::print("{:8} fast_path {} {:11} {:6} instructions, {:7} verified\n", configuration.name, fast_path ? 1 : 0, name_of(program),
                    size.instructions, size.verified);
       }
+      EXPECT_NO_THROW(LoadedWireXdp(programs, config)) << configuration.name;
     }
   }
 }

@@ -13,6 +13,7 @@
 
 #include "base/address.h"
 #include "bpf/stage.h"
+#include "datapath/built_in.h"
 #include "datapath/convert.h"
 #include "merino.skel.h"
 #include "stage.skel.h"
@@ -34,26 +35,6 @@ constexpr int kVerdicts[] = {
     MERINO_REASONS(X)
 #undef X
 };
-
-std::string& libbpf_log() {
-  static std::string log;
-  return log;
-}
-
-int keep_log(libbpf_print_level level, const char* format, va_list args) {
-  if (level == LIBBPF_DEBUG) return 0;
-  va_list again;
-  va_copy(again, args);
-  const int len = std::vsnprintf(nullptr, 0, format, again);
-  va_end(again);
-  std::string line(static_cast<size_t>(len) + 1, '\0');
-  std::vsnprintf(line.data(), line.size(), format, args);
-  line.pop_back();
-  libbpf_log() += line;
-  // The verifier gives its verdict at the end.
-  if (libbpf_log().size() > 4096) libbpf_log().erase(0, libbpf_log().size() - 4096);
-  return len;
-}
 
 template <class Key, class Value>
 void update(const bpf_map* map, const Key& key, const Value& value) {
@@ -120,15 +101,14 @@ merino_reason Outcome::reason() const {
 }
 
 LoadedPrograms::LoadedPrograms(const merino_config& config) {
-  libbpf_set_print(keep_log);
-  libbpf_log().clear();
+  const LibbpfLog log;
   programs_ = merino_bpf__open();
   stage_ = stage_bpf__open();
   if (programs_ != nullptr) std::memcpy(&programs_->rodata_config->merino_config, &config, sizeof(config));
   if (programs_ == nullptr || stage_ == nullptr || merino_bpf__load(programs_) != 0 || stage_bpf__load(stage_) != 0) {
     merino_bpf__destroy(programs_);
     stage_bpf__destroy(stage_);
-    throw std::runtime_error("the BPF programs do not load (as root?): " + libbpf_log());
+    throw std::runtime_error("the BPF programs do not load (as root?): " + LibbpfLog::tail());
   }
   for (const Program program : kPrograms) update(stage_->maps.programs, static_cast<uint32_t>(program), fd(program));
 }

@@ -10,12 +10,14 @@
 #include <stdexcept>
 
 #include "base/address.h"
+#include "datapath/built_in.h"
 #include "wire_xdp.skel.h"
 
 namespace merino::test {
 
-LoadedWireXdp::LoadedWireXdp(const LoadedPrograms& programs, const merino_config& config)
-    : programs_(programs), skeleton_(wire_xdp_bpf__open()) {
+LoadedWireXdp::LoadedWireXdp(const LoadedPrograms& programs, const merino_config& config) : programs_(programs) {
+  const LibbpfLog log;
+  skeleton_ = wire_xdp_bpf__open();
   if (skeleton_ == nullptr) throw std::runtime_error("the object of wire_xdp does not open");
   std::memcpy(&skeleton_->rodata_config->merino_config, &config, sizeof(config));
   const MacAddress mac = MacAddress::parse(kUplinkMac).value();
@@ -28,7 +30,7 @@ LoadedWireXdp::LoadedWireXdp(const LoadedPrograms& programs, const merino_config
   bpf_program__set_flags(skeleton_->progs.wire_xdp, BPF_F_XDP_HAS_FRAGS);
   if (wire_xdp_bpf__load(skeleton_) != 0) {
     wire_xdp_bpf__destroy(skeleton_);
-    throw std::runtime_error("wire_xdp does not load (as root?)");
+    throw std::runtime_error("wire_xdp does not load (as root?): " + LibbpfLog::tail());
   }
 }
 

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "lab/sandbox.h"
+#include "support/slowdown.h"
 
 namespace merino::lab {
 namespace {
@@ -202,7 +203,7 @@ void Place::write(const std::string& path, const std::string& content) const {
 }
 
 bool eventually(const std::function<bool()>& done, std::chrono::milliseconds timeout, std::chrono::milliseconds pause) {
-  const auto deadline = Clock::now() + timeout;
+  const auto deadline = Clock::now() + timeout * test::slowdown();
   while (!done()) {
     if (Clock::now() > deadline) return false;
     std::this_thread::sleep_for(pause);

@@ -96,7 +96,7 @@ class Place {
   Fd mounts_;
 };
 
-// Polls until `done` says so; false after the timeout.
+// Polls until `done` says so; false after the timeout (stretched by slowdown()).
 bool eventually(const std::function<bool()>& done, std::chrono::milliseconds timeout = std::chrono::seconds(10),
                 std::chrono::milliseconds pause = std::chrono::milliseconds(10));
 

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "support/slowdown.h"
+
 namespace traffic {
 
 Arguments::Arguments(int argc, char** argv) {
@@ -33,7 +35,11 @@ uint64_t Arguments::number(const std::string& name, uint64_t fallback) const {
 }
 
 std::chrono::milliseconds Arguments::milliseconds(const std::string& name, uint64_t fallback) const {
-  return std::chrono::milliseconds(number(name, fallback));
+  return std::chrono::milliseconds(number(name, fallback)) * merino::test::slowdown();
+}
+
+std::chrono::microseconds Arguments::microseconds(const std::string& name, uint64_t fallback) const {
+  return std::chrono::microseconds(number(name, fallback)) * merino::test::slowdown();
 }
 
 Endpoint parse_endpoint(const std::string& text) {

@@ -28,7 +28,9 @@ class Arguments {
   [[nodiscard]] std::string text(const std::string& name, const std::string& fallback) const;
   [[nodiscard]] std::string text(const std::string& name) const;  // mandatory
   [[nodiscard]] uint64_t number(const std::string& name, uint64_t fallback) const;
+  // Times and paces are stretched by MERINO_SLOWDOWN, a number in the environment: how much slower an emulated machine is.
   [[nodiscard]] std::chrono::milliseconds milliseconds(const std::string& name, uint64_t fallback) const;
+  [[nodiscard]] std::chrono::microseconds microseconds(const std::string& name, uint64_t fallback) const;
 
  private:
   std::map<std::string, std::string> values_;

@@ -42,7 +42,7 @@ class Pinger {
       : to_(parse_endpoint(arguments.text("to"))),
         count_(arguments.number("count", 1)),
         until_signal_(arguments.number("until-signal", 0) != 0),
-        interval_(arguments.number("interval-us", 1000)),
+        interval_(arguments.microseconds("interval-us", 1000)),
         timeout_(arguments.milliseconds("timeout", 1000)),
         v4_(address_of(to_).is_v4()),
         socket_(::socket(v4_ ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC,

@@ -137,7 +137,7 @@ Outcome one_connection(const Arguments& arguments, uint64_t seed) {
   const Request request{kMagic, seed, until_signal ? kOpenEnd : arguments.number("up", 1000), arguments.number("down", 1000)};
   send_all(fd.get(), &request, sizeof(request));
   const uint64_t sent = send_stream(fd.get(), seed, request.up, arguments.number("payload", 65536),
-                                    std::chrono::microseconds(arguments.number("interval-us", 0)));
+                                    arguments.microseconds("interval-us", 0));
   Reply reply{};
   receive_all(fd.get(), &reply, sizeof(reply));
   if (reply.magic != kMagic) throw Failure("the answer is not that of a traffic server");

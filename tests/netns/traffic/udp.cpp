@@ -35,7 +35,7 @@ class Client {
         count_(arguments.number("count", 1)),
         gso_(arguments.number("gso", 0)),
         until_signal_(arguments.number("until-signal", 0) != 0),
-        interval_(arguments.number("interval-us", 0)),
+        interval_(arguments.microseconds("interval-us", 0)),
         timeout_(arguments.milliseconds("timeout", 1000)) {
     if (interval_.count() > 0 && payload_ < sizeof(uint32_t)) throw Failure("--interval-us needs a --payload of 4 or more");
   }
