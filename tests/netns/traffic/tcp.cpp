@@ -136,8 +136,8 @@ Outcome one_connection(const Arguments& arguments, uint64_t seed) {
   const bool until_signal = arguments.number("until-signal", 0) != 0;
   const Request request{kMagic, seed, until_signal ? kOpenEnd : arguments.number("up", 1000), arguments.number("down", 1000)};
   send_all(fd.get(), &request, sizeof(request));
-  const uint64_t sent = send_stream(fd.get(), seed, request.up, arguments.number("payload", 65536),
-                                    arguments.microseconds("interval-us", 0));
+  const uint64_t sent =
+      send_stream(fd.get(), seed, request.up, arguments.number("payload", 65536), arguments.microseconds("interval-us", 0));
   Reply reply{};
   receive_all(fd.get(), &reply, sizeof(reply));
   if (reply.magic != kMagic) throw Failure("the answer is not that of a traffic server");
