@@ -65,8 +65,6 @@ Outcome<Fd> open_pod_namespace(const Environment& environment) {
   return std::move(*fd);
 }
 
-Result<Netlink> open_inside(int netns_fd) { return in_network_namespace(netns_fd, Netlink::open); }
-
 Result<unsigned> link_index(Netlink& netlink, const std::string& name) {
   const auto link = TRY(netlink.link_by_name(name));
   if (!link) return fail(ErrorKind::not_found, "interface {} went away while it was set up", name);
@@ -140,7 +138,7 @@ class Adder {
     TRY(check_agent_ran());
     TRY(read_subnet_env(conf_));
     netns_ = TRY(open_pod_namespace(environment_));
-    pod_.emplace(TRY(open_inside(netns_.get())));
+    pod_.emplace(TRY(in_network_namespace(netns_.get(), Netlink::open)));
     host_.emplace(TRY(Netlink::open()));
     return check_nothing_exists();
   }
