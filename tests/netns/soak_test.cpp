@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
-constexpr seconds kPatience{60};
+constexpr seconds kPatience{180};
 constexpr int kBatch = 25;       // pods that come or go at once
 constexpr int kLeaseBatch = 20;  // each time one of so many leases comes or goes
 
@@ -64,7 +64,8 @@ class Soak : public testing::Test {
       attached_[pod] = !attached_[pod];
       calls_++;
     }
-    a_.must(script + "wait\n");
+    // A host that is busy with other things may hold each of them up for a while.
+    ASSERT_TRUE(a_.run(script + "wait\n", "", kPatience).ok());
     const Output failed = a_.run("cat /run/soak/failed 2>/dev/null && cat $(sed 's|.*k\\([0-9]*\\)|/run/soak/\\1.out|' /run/soak/failed)");
     ASSERT_EQ(failed.out, "");
   }
