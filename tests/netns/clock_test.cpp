@@ -113,8 +113,10 @@ TEST_P(ClockIsSet, NothingEndsAndNothingIsLost) {
     expect_sane();
   }
   load.expect_whole("the clock set ahead and back");
-  EXPECT_EQ(lease_of(a_) + lease_of(b_), leases) << "neither renewed nor taken anew";
-  EXPECT_THAT(a_.agent().log(), Not(HasSubstr("renewed")));
+  EXPECT_EQ(lease_of(a_) + lease_of(b_), leases) << "not taken anew";
+  // etcd's lease may be kept alive once for each time that the clock was set ahead, if the agent looks before it hears of the new time.
+  const long renewals = std::stol(lab_.underlay().run("grep -c renewed", a_.agent().log()).out);
+  EXPECT_LE(renewals, etcd_ ? 3 : 0);
   EXPECT_EQ(a_.peer_count(), others);
 }
 
