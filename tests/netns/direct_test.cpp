@@ -75,49 +75,64 @@ TEST(HostGwPeers, AnotherBackendsLeasesAreIgnored) {
 constexpr int kPort = 7600;
 constexpr int kCount = 5;
 
-uint64_t arrived(const Pod& pod) { return std::stoull(pod.must("iptables -t raw -Z -L PREROUTING -nvx | awk 'NR==3 {print $1}'")); }
+class OneFamily : public testing::TestWithParam<Families> {
+ protected:
+  static Family family() { return each(GetParam()).front(); }
+  static const char* raw_table() { return family() == Family::v4 ? "iptables -t raw" : "ip6tables -t raw"; }
+  static uint64_t arrived(const Pod& pod) {
+    return std::stoull(pod.must(fmt::format("{} -Z -L PREROUTING -nvx | awk 'NR==3 {{print $1}}'", raw_table())));
+  }
+  static uint64_t arrived_after(const Place& from, const std::string& source, const Pod& pod) {
+    arrived(pod);
+    const std::string& to = pod.address(family());
+    const TrafficResult sent = traffic(from, fmt::format("spoof --from {} --to {} --count {}", source, endpoint(to, kPort), kCount));
+    EXPECT_TRUE(sent.ok) << sent.line;
+    ping(from, "-c 1 -W 1 " + to);
+    return arrived(pod);
+  }
 
-uint64_t arrived_after(const Place& from, const std::string& source, const Pod& pod) {
-  arrived(pod);
-  const TrafficResult sent = traffic(from, fmt::format("spoof --from {} --to {}:{} --count {}", source, pod.address(), kPort, kCount));
-  EXPECT_TRUE(sent.ok) << sent.line;
-  ping(from, "-c 1 -W 1 " + pod.address());
-  return arrived(pod);
+  const PodNetwork network_{Backend::host_gw, GetParam()};
+  Lab lab_;
+  Node& a_ = lab_.add_node("a", {.net_conf = net_conf(network_)});
+  Node& b_ = lab_.add_node("b", {.net_conf = net_conf(network_)});
+};
+
+class HostGwSecurity : public OneFamily {};
+INSTANTIATE_TEST_SUITE_P(Network, HostGwSecurity, testing::Values(Families::ipv4, Families::ipv6), families_name);
+
+TEST_P(HostGwSecurity, ASourceOfAPeersPodFromAnotherHostIsDropped) {
+  const Machine& stranger = lab_.add_host("stranger");
+  lab_.wait_ready();
+  for (const Node* node : {&a_, &b_}) wait_for_direct_peers(*node, network_, 1);
+  const Pod& peer = a_.add_pod("a1");
+  const Pod& victim = b_.add_pod("victim");
+  victim.must(fmt::format("{} -A PREROUTING -p udp --dport {}", raw_table(), kPort));
+  stranger.must(fmt::format("ip route add {} via {}", b_.prefix(family()).to_string(), b_.address(family())));
+  EXPECT_EQ(arrived_after(a_, peer.address(family()), victim), kCount) << "its own node may";
+  EXPECT_EQ(arrived_after(stranger, stranger.address(family()), victim), kCount) << "a host outside may, in its own name";
+  const Counters before = b_.counters();
+  EXPECT_EQ(arrived_after(stranger, peer.address(family()), victim), 0U);
+  EXPECT_EQ((b_.counters() - before)[MERINO_WRONG_NEIGHBOUR], kCount) << b_.counters().to_string();
 }
 
-TEST(HostGwSecurity, ASourceOfAPeersPodFromAnotherHostIsDropped) {
-  Lab lab;
-  Node& a = lab.add_node("a", host_gw());
-  Node& b = lab.add_node("b", host_gw());
-  const Machine& stranger = lab.add_host("stranger");
-  lab.wait_ready();
-  for (const Node* node : {&a, &b}) wait_for_direct_peers(*node, {Backend::host_gw}, 1);
-  const Pod& peer = a.add_pod("a1");
-  const Pod& victim = b.add_pod("victim");
-  victim.must(fmt::format("iptables -t raw -A PREROUTING -p udp --dport {}", kPort));
-  stranger.must(fmt::format("ip route add {}/24 via {}", b.subnet(), b.address()));
-  EXPECT_EQ(arrived_after(a, peer.address(), victim), kCount) << "its own node may";
-  EXPECT_EQ(arrived_after(stranger, stranger.address(), victim), kCount) << "a host outside may, in its own name";
-  const Counters before = b.counters();
-  EXPECT_EQ(arrived_after(stranger, peer.address(), victim), 0U);
-  EXPECT_EQ((b.counters() - before)[MERINO_WRONG_NEIGHBOUR], kCount) << b.counters().to_string();
-}
+class HostGwNeighbours : public OneFamily {};
+INSTANTIATE_TEST_SUITE_P(Network, HostGwNeighbours, testing::Values(Families::ipv4, Families::ipv6), families_name);
 
-TEST(HostGwNeighbours, ANewNetworkCardIsFollowed) {
-  Lab lab;
-  Node& a = lab.add_node("a", host_gw());
-  Node& b = lab.add_node("b", host_gw());
-  lab.wait_ready();
-  for (const Node* node : {&a, &b}) wait_for_direct_peers(*node, {Backend::host_gw}, 1);
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
-  expect_fast(on_a, on_b, on_b.address(), {&a, &b}, Way::direct);
-  b.must("ip link set eth0 address 02:00:00:00:77:01");
-  EXPECT_TRUE(eventually([&] { return ping(on_b, "-c 1 -W 1 " + on_a.address()).all(); }));
+TEST_P(HostGwNeighbours, ANewNetworkCardIsFollowed) {
+  lab_.wait_ready();
+  for (const Node* node : {&a_, &b_}) wait_for_direct_peers(*node, network_, 1);
+  const Pod& on_a = a_.add_pod("a1");
+  const Pod& on_b = b_.add_pod("b1");
+  expect_fast(on_a, on_b, on_b.address(family()), {&a_, &b_}, Way::direct);
+  // Without this, a node with IPv6 asks for its neighbours from its link-local address: they learn that one's MAC, and find out about the
+  // other when they doubt it, within a minute.
+  b_.must("sysctl -qw net.ipv6.conf.eth0.ndisc_notify=1");
+  b_.must("ip link set eth0 address 02:00:00:00:77:01");
+  EXPECT_TRUE(eventually([&] { return ping(on_b, "-c 1 -W 1 " + on_a.address(family())).all(); }));
   EXPECT_TRUE(eventually([&] {
-    return a.must("bpftool map dump pinned /sys/fs/bpf/merino/peers").find("2,0,0,0,119,1") != std::string::npos;
-  })) << a.must("bpftool map dump pinned /sys/fs/bpf/merino/peers; ip neigh");
-  expect_fast(on_a, on_b, on_b.address(), {&a, &b}, Way::direct);
+    return a_.must("bpftool map dump pinned /sys/fs/bpf/merino/peers").find("2,0,0,0,119,1") != std::string::npos;
+  })) << a_.must("bpftool map dump pinned /sys/fs/bpf/merino/peers; ip neigh");
+  expect_fast(on_a, on_b, on_b.address(family()), {&a_, &b_}, Way::direct);
 }
 
 // One load for each family.

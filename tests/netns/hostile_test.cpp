@@ -71,14 +71,18 @@ TEST_F(Hostile, LeasesTakeNothingOver) {
 TEST_F(Hostile, AUserWithoutPrivilegesSeesNoPinsAndWritesNoFiles) {
   (void)a_.add_pod("a1");
   const std::string as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs sh -c ";
-  for (const char* command : {"ls /sys/fs/bpf/merino", "cat /sys/fs/bpf/merino/pods", "echo x > /run/flannel/subnet.env",
-                              "echo x > /run/merino/status.json", "echo x > /run/merino/merinod.lock", "touch /run/merino/x",
-                              "touch /run/flannel/x", "ls /run/merino/attachments/*", "rm /var/lib/cni/networks/cbr0/lock"}) {
+  for (const char* command :
+       {"ls /sys/fs/bpf/merino", "cat /sys/fs/bpf/merino/pods", "echo x > /run/flannel/subnet.env", "echo x > /run/merino/status.json",
+        "echo x > /run/merino/merinod.lock", "touch /run/merino/x", "touch /run/flannel/x", "ls /run/merino/attachments/*",
+        "rm /var/lib/cni/networks/cbr0/lock", "bpftool map dump pinned /sys/fs/bpf/merino/pods", "bpftool map dump name pods",
+        "bpftool prog dump xlated name from_pod", "bpftool link detach pinned /sys/fs/bpf/merino/links/uplink", "kill $(pidof merinod)"}) {
     EXPECT_FALSE(a_.run(as_nobody + "'" + command + "'").ok()) << command;
   }
   EXPECT_EQ(a_.must("find /sys/fs/bpf/merino /run/merino /run/flannel -perm /022 ! -type l"), "") << "nobody else may write";
   EXPECT_EQ(a_.must("find /sys/fs/bpf/merino /run/merino /run/flannel ! -uid 0"), "") << "root's";
   EXPECT_TRUE(a_.run(as_nobody + "'cat /run/flannel/subnet.env'").ok()) << "what is no secret can be read";
+  EXPECT_EQ(a_.must("ss -Hltunp | grep merinod | awk '{print $1, $5}'"), "tcp 0.0.0.0:8081\n") << "health, and nothing else";
+  EXPECT_EQ(a_.must("ss -Hlxp | grep -c merinod || true"), "0\n");
 }
 
 // CAP_DAC_OVERRIDE 1, NET_BIND_SERVICE 10, NET_ADMIN 12, NET_RAW 13, SYS_MODULE 16, SYS_ADMIN 21, PERFMON 38, BPF 39.

@@ -111,6 +111,7 @@ TEST_F(PeerTableTest, PutsInWhatFitsWhenAMapIsFull) {
   const auto full = sync_peers(too_many);
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().kind, ErrorKind::exhausted);
+  EXPECT_THAT(full.error().message(), testing::AllOf(testing::HasSubstr("10 did not fit"), testing::HasSubstr("7 more")));
   EXPECT_EQ(read().size(), static_cast<size_t>(MERINO_MAX_PEERS));
 
   // What is there is still changed, and room that is made is used.

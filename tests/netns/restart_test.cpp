@@ -43,7 +43,7 @@ TEST_P(Restart, LosesNothing) {
   const Process monitor = a.start("exec ip -ts monitor link address route rule");
   const Process rules_monitor = a.start("exec nft monitor");
 
-  Load load(on_a, on_b, on_b.address());
+  Load load(on_a, on_b, on_b.address(), 7500, Requests::many);
   Load stock_load(on_a, on_stock, on_stock.address());
   pause();
   a.agent().signal(GetParam());
@@ -61,6 +61,32 @@ TEST_P(Restart, LosesNothing) {
   EXPECT_EQ(state(a), before) << "after the restart";
   EXPECT_EQ(monitor.log(), "") << "links, addresses, routes";
   EXPECT_EQ(rules_monitor.log(), "") << "rules";
+}
+
+// Other programs take the place of those that run, and the maps stay.
+TEST(Reload, OfAnotherConfigurationLosesNothing) {
+  Lab lab;
+  Node& a = lab.add_node("a");
+  Node& b = lab.add_node("b");
+  lab.wait_ready();
+  const Pod& on_a = a.add_pod("a1");
+  const Pod& on_b = b.add_pod("b1");
+  ASSERT_TRUE(ping(on_a, "-c 1 " + on_b.address()).all());
+  Load load(on_a, on_b, on_b.address(), 7500, Requests::many);
+  for (const bool fast : {false, true}) {
+    for (Node* node : {&a, &b}) {
+      node->write("/etc/kube-flannel/net-conf.json", net_conf({}, fmt::format(R"("FastPath": {})", fast)));
+      node->agent().signal(SIGTERM);
+      EXPECT_EQ(node->agent().wait(), 0);
+      node->start_agent();
+      node->wait_ready();
+    }
+    const Counters before = a.counters();
+    pause();
+    const uint64_t on_the_fast_path = (a.counters() - before)[MERINO_ENCAP];
+    EXPECT_EQ(on_the_fast_path > 0, fast) << (a.counters() - before).to_string();
+  }
+  load.expect_whole("another configuration");
 }
 
 // Pods come and go while the agent is down.

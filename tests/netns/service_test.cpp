@@ -108,6 +108,46 @@ TEST_F(Services, ClusterIpWithSeveralBackends) {
 }
 
 // From one port to the backend itself and to the service, in turn: one connection has the addresses and ports that another one had.
+// The client hears of no backend and the backend of no service, whatever happens to the agent; and nobody can speak as the service.
+TEST_F(Services, AreNeverSeenUntranslated) {
+  install({backend(*local_), backend(*remote_)});
+  const auto count = [](const Pod& pod, const std::string& match) { pod.must("iptables -t raw -A PREROUTING " + match); };
+  const auto counted = [](const Pod& pod) { return pod.must("iptables -t raw -L PREROUTING -nvx | awk 'NR>2 {printf \"%s \", $1}'"); };
+  for (const char* protocol : {"tcp", "udp"}) {
+    count(*client_, fmt::format("-p {} --sport {}", protocol, kBackendPort));
+    for (const Pod* pod : {local_, remote_}) count(*pod, fmt::format("-p {} -d {}", protocol, kClusterIp));
+  }
+  Process stream = start_traffic(*client_, "tcp --until-signal 1 --interval-us 1000 --payload 1000 --to " + cluster_ip());
+  for (const int signal : {0, SIGKILL, SIGTERM}) {
+    if (signal != 0) {
+      a_.agent().signal(signal);
+      a_.agent().wait();
+    }
+    expect_service(*client_, cluster_ip());
+    const TrafficResult many = traffic(*client_, "tcp --connections 100 --up 300 --down 300 --to " + cluster_ip());
+    EXPECT_TRUE(many.ok) << many.line;
+    if (signal != 0) {
+      a_.start_agent();
+      a_.wait_ready();
+    }
+  }
+  EXPECT_TRUE(stream.running()) << stream.log();
+  stream.signal(SIGTERM);
+  stream.wait();
+  EXPECT_TRUE(traffic_result(stream).ok) << traffic_result(stream).line;
+  EXPECT_EQ(counted(*client_), "0 0 ");
+  for (const Pod* pod : {local_, remote_}) EXPECT_EQ(counted(*pod), "0 0 ");
+  const TrafficResult plain = traffic(*client_, "tcp --up 300 --down 300 --to " + backend(*remote_));
+  EXPECT_TRUE(plain.ok) << plain.line;
+  EXPECT_NE(counted(*client_), "0 0 ") << "a direct connection is counted";
+
+  const uint64_t before = a_.counters()[MERINO_SPOOFED];
+  const TrafficResult forged =
+      traffic(*local_, fmt::format("spoof --from {} --to {}:{} --count 5", kClusterIp, client_->address(), kServicePort));
+  EXPECT_TRUE(forged.ok) << forged.line;
+  EXPECT_EQ(a_.counters()[MERINO_SPOOFED] - before, 5U);
+}
+
 TEST_F(Services, AndTheirBackendsFromTheSamePort) {
   install({backend(*remote_)});
   client_->must("sysctl -qw net.ipv4.tcp_max_tw_buckets=0");

@@ -7,6 +7,7 @@
 
 #include "abi.h"
 #include "lab/lab.h"
+#include "lab/load.h"
 #include "lab/traffic.h"
 
 namespace merino::lab {
@@ -47,11 +48,7 @@ TEST(Upgrade, ReplacesTheProgramsUnderTraffic) {
   make_other_build(a);
   const std::string before = program_ids(a);
 
-  const TrafficServer server(on_b, 7500);
-  const std::string target = fmt::format("--to {}:7500", on_b.address());
-  Process pings = start_traffic(on_a, "ping --until-signal 1 --interval-us 1000 --to " + on_b.address());
-  Process udp = start_traffic(on_a, "udp --until-signal 1 --interval-us 200 --payload 200 " + target);
-  Process tcp = start_traffic(on_a, "tcp --until-signal 1 --interval-us 1000 --payload 1000 " + target);
+  Load load(on_a, on_b, on_b.address(), 7500, Requests::many);
   const uint64_t encapsulated = a.counters()[MERINO_ENCAP];
   ASSERT_TRUE(eventually([&] { return a.counters()[MERINO_ENCAP] > encapsulated + 200; }));
 
@@ -63,16 +60,7 @@ TEST(Upgrade, ReplacesTheProgramsUnderTraffic) {
   const uint64_t since = a.counters()[MERINO_ENCAP];
   EXPECT_TRUE(eventually([&] { return a.counters()[MERINO_ENCAP] > since + 200; })) << "the new programs count in the old maps";
 
-  for (const Process* process : {&pings, &udp, &tcp}) process->signal(SIGTERM);
-  for (Process* process : {&pings, &udp, &tcp}) process->wait();
-  const TrafficResult pinged = traffic_result(pings);
-  const TrafficResult exchanged = traffic_result(udp);
-  const TrafficResult streamed = traffic_result(tcp);
-  fmt::print("another build's programs: ping {} of {} lost; UDP {} of {} lost, longest gap {} us; TCP {} bytes, {}\n", pinged.lost,
-             pinged.sent, exchanged.lost, exchanged.sent, exchanged.longest_gap_us, streamed.sent, streamed.ok ? "whole" : "damaged");
-  EXPECT_TRUE(pinged.ok) << pinged.line;
-  EXPECT_TRUE(exchanged.ok) << exchanged.line;
-  EXPECT_TRUE(streamed.ok) << streamed.line;
+  load.expect_whole("another build's programs");
 }
 
 // The first four bytes of `network` are its version.

@@ -38,6 +38,7 @@ class ApiServer {
     std::optional<std::string> list{};   // the body of every list
     std::optional<std::string> watch{};  // what every watch begins with
     bool no_content_length = false;      // bodies of lists in chunks, slowly
+    size_t flood = 0;                    // mebibytes that follow `list` or `watch`
   };
 
   ApiServer() {
@@ -275,7 +276,22 @@ class ApiServer {
     node.merge_patch(patch);
   }
 
+  void flood(const std::string& first, Response& response) const {
+    response.set_chunked_content_provider("application/json",
+                                          [this, first = std::string(first), left = faults.flood](size_t, httplib::DataSink& sink) mutable {
+                                            static const std::string kWater(1U << 20U, 'x');
+                                            if (!first.empty() && !sink.write(first.data(), first.size())) return false;
+                                            first.clear();
+                                            if (left-- == 0) {
+                                              sink.done();
+                                              return true;
+                                            }
+                                            return !ending_ && sink.write(kWater.data(), kWater.size());
+                                          });
+  }
+
   void list(const Request& request, Response& response) {
+    if (faults.list && faults.flood > 0) return flood(*faults.list, response);
     if (faults.list) return response.set_content(*faults.list, "application/json");
     const std::string after = request.get_param_value("continue");
     if (!after.empty() && due(faults.continue_gone)) return answer(response, 410, "Expired");
@@ -304,6 +320,7 @@ class ApiServer {
     if (due(faults.watch_gone_event)) {
       first = R"({"type":"ERROR","object":{"kind":"Status","message":"too old resource version","reason":"Expired","code":410}})";
     }
+    if (faults.watch && faults.flood > 0) return flood(first, response);
     const bool ends = due(faults.watch_ends) || faults.watch;
     response.set_chunked_content_provider(
         "application/json", [this, ends, cursor = from, generation = generation_, first](size_t, httplib::DataSink& sink) mutable {

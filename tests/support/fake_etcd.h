@@ -63,6 +63,11 @@ class FakeEtcd {
     });
     server_.Post(".*", [this](const httplib::Request& request, httplib::Response& response) {
       count(request.path);
+      if (is_flooded(request.path)) {
+        response.set_chunked_content_provider("application/json",
+                                              [this, path = request.path](size_t, httplib::DataSink& sink) { return pour(path, sink); });
+        return;
+      }
       const EtcdReply reply = handler_of(request.path)(request);
       response.status = reply.status;
       response.set_content(reply.body, "application/json");
@@ -84,6 +89,11 @@ class FakeEtcd {
   }
   void answer(const std::string& path, const std::string& body, int status = 200) {
     handle(path, [=](const httplib::Request&) { return EtcdReply{status, body}; });
+  }
+  // A path answers without end, until flood("").
+  void flood(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    flooded_ = path;
   }
   // What every watch says when it is made; then it stays open and says nothing, or ends.
   void answer_watch(const std::string& lines, bool ends = false) {
@@ -115,7 +125,16 @@ class FakeEtcd {
     const auto found = handlers_.find(path);
     return found != handlers_.end() ? found->second : [](const httplib::Request&) { return EtcdReply{404, "Not Found\n"}; };
   }
+  [[nodiscard]] bool is_flooded(const std::string& path) const {
+    const std::lock_guard lock(mutex_);
+    return flooded_ == path;
+  }
+  bool pour(const std::string& path, httplib::DataSink& sink) const {
+    static const std::string kWater(1U << 20U, ' ');
+    return !ending_ && is_flooded(path) && sink.is_writable() && sink.write(kWater.data(), kWater.size());
+  }
   bool stream(size_t offset, httplib::DataSink& sink) {
+    if (offset > 0 && is_flooded("/v3/watch")) return pour("/v3/watch", sink);
     std::string lines;
     bool ends = false;
     {
@@ -138,6 +157,7 @@ class FakeEtcd {
   mutable std::mutex mutex_;
   std::map<std::string, Handler> handlers_;
   std::map<std::string, int> counts_;
+  std::string flooded_;
   std::string watch_lines_ = kWatchCreated;
   bool watch_ends_ = false;
   std::thread thread_;

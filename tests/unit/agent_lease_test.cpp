@@ -22,7 +22,7 @@ class FakeStore : public LeaseStore {
     renewed.push_back(lease);
     if (renewal_error) return tl::unexpected(*renewal_error);
     Lease fresh = lease;
-    fresh.expires = in(std::chrono::hours(24));
+    fresh.expires = in(longest_left);
     listing->leases = {fresh};
     return fresh;
   }
@@ -32,6 +32,7 @@ class FakeStore : public LeaseStore {
   Result<LeaseSet> listing = LeaseSet{};
   std::optional<Error> renewal_error;
   std::vector<Lease> renewed;
+  std::chrono::minutes longest_left = std::chrono::hours(24);  // of a lease that was just renewed
 };
 
 class LeaseStep : public testing::Test {
@@ -70,6 +71,27 @@ TEST_F(LeaseStep, RenewedWithinTheMarginAndNotBefore) {
   store_.listing->leases[0].expires = in(std::chrono::minutes(1438));
   ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(2)) << "another margin";
+}
+
+// A day later by the clock that nobody sets, whatever the other one says.
+TEST_F(LeaseStep, AClockThatWasSetBackDelaysNoRenewal) {
+  store_.listing->leases[0].expires = in(std::chrono::hours(24 + 30));
+  ASSERT_TRUE(keep_lease(site_));
+  EXPECT_THAT(store_.renewed, SizeIs(0));
+  EXPECT_LE(node_.lease.expires, in(std::chrono::hours(24))) << "what is told is how long it will be";
+  site_.renewal.at -= std::chrono::hours(23);
+  ASSERT_TRUE(keep_lease(site_));
+  EXPECT_THAT(store_.renewed, SizeIs(1));
+  ASSERT_TRUE(keep_lease(site_));
+  EXPECT_THAT(store_.renewed, SizeIs(1));
+}
+
+// As on a file server whose clock is a day behind: the renewed lease looks as old as before.
+TEST_F(LeaseStep, ARenewalThatDoesNotShowIsNotRepeatedAllTheTime) {
+  store_.longest_left = std::chrono::minutes(10);
+  store_.listing->leases[0].expires = in(std::chrono::minutes(9));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(keep_lease(site_));
+  EXPECT_THAT(store_.renewed, SizeIs(1));
 }
 
 TEST_F(LeaseStep, AReservationNeedsNoRenewal) {

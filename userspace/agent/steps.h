@@ -11,11 +11,18 @@
 #include "agent/forward.h"
 #include "agent/masquerade.h"
 #include "agent/node.h"
+#include "base/boot_time.h"
 #include "base/result.h"
 #include "datapath/pod_table.h"
 #include "netlink/netlink.h"
 
 namespace merino {
+
+// When the own lease was renewed last, and its end as it stood in the store then.
+struct Renewal {
+  std::chrono::nanoseconds at;  // of boot_time()
+  std::chrono::system_clock::time_point end;
+};
 
 // What the steps share: the node's knowledge, which they keep up to date, and the ways to the outside.
 struct Site {
@@ -32,6 +39,7 @@ struct Site {
   std::vector<OperatorNotice> host_notices{};  // as of the last follow_uplink()
   std::string wire_xdp_obstacle{};             // why --wire-xdp=auto attached nothing, as it was logged last
   bool announced = false;                      // the store has been told that the network is up
+  Renewal renewal{boot_time(), node.lease.expires};
 };
 
 // The snapshot that choose_uplink() wants.

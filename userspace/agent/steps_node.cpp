@@ -41,13 +41,31 @@ const Lease* own_lease(const Node& node) {
   return nullptr;
 }
 
+// Whether it is time. The wall clock may be set, and a file server's may be another: so what counts first is the time since the last
+// renewal, and an end that the last renewal left as it is makes no other one.
+bool is_about_to_end(const Lease& own, const Renewal& last, std::chrono::minutes margin) {
+  if (own.expires == kNeverExpires) return false;
+  if (boot_time() - last.at >= kLeaseTtl - margin) return true;
+  return own.expires != last.end && own.expires - margin <= std::chrono::system_clock::now();
+}
+
 // Why the lease is to be renewed; empty if it is not.
-std::string renewal_reason(const Node& node) {
+std::string renewal_reason(const Site& site) {
+  const Node& node = site.node;
   const Lease* own = own_lease(node);
   if (own == nullptr) return "it is not in the store any more";
   if (own->attributes != lease_attributes(node)) return "what it says of this node has changed";
-  if (own->expires - node.options.renew_margin <= std::chrono::system_clock::now()) return "it is about to end";
+  if (is_about_to_end(*own, site.renewal, node.options.renew_margin)) return "it is about to end";
   return "";
+}
+
+// The end of the own lease by the wall clock as it is now: what the store says, unless the clock was set since.
+std::chrono::system_clock::time_point own_end(const Lease& own, const Renewal& last) {
+  constexpr std::chrono::minutes kStep{1};
+  if (own.expires == kNeverExpires) return own.expires;
+  const auto latest =
+      std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(last.at - boot_time()) + kLeaseTtl;
+  return own.expires > latest + kStep ? latest : own.expires;
 }
 
 // What is new is logged; the rest was.
@@ -99,7 +117,7 @@ Result<bool> follow_uplink(Site& site) {
 Result<bool> keep_lease(Site& site) {
   Node& node = site.node;
   const LeaseSet before = std::exchange(node.leases, TRY(site.store.list()));
-  const std::string reason = renewal_reason(node);
+  const std::string reason = renewal_reason(site);
   if (!reason.empty()) {
     Lease wanted = node.lease;
     wanted.attributes = lease_attributes(node);
@@ -110,8 +128,13 @@ Result<bool> keep_lease(Site& site) {
                    to_string(wanted.subnet), to_string(node.lease.subnet));
     }
     node.leases = TRY(site.store.list());
+    const Lease* own = own_lease(node);
+    site.renewal = {boot_time(), own != nullptr ? own->expires : node.lease.expires};
   }
-  if (const Lease* own = own_lease(node)) node.lease = *own;
+  if (const Lease* own = own_lease(node)) {
+    node.lease = *own;
+    node.lease.expires = own_end(*own, site.renewal);
+  }
   if (!reason.empty()) return true;
   return node.leases.leases != before.leases || node.leases.rejected.size() != before.rejected.size();
 }

@@ -1,7 +1,6 @@
 #include "cluster/etcd_leases.h"
 
 #include <algorithm>
-#include <ctime>
 
 namespace merino {
 namespace {
@@ -23,12 +22,6 @@ LeaseFile parse_record(const std::string& name, const EtcdKeyValue& kv) {
 }
 
 }  // namespace
-
-std::chrono::nanoseconds boot_time() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
 
 SystemTime expiry_of(const EtcdLease& lease) {
   return std::chrono::system_clock::now() + std::chrono::duration_cast<SystemTime::duration>(lease.ends - boot_time());

@@ -7,14 +7,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/boot_time.h"
 #include "base/result.h"
 #include "cluster/etcd_messages.h"
 #include "cluster/lease_directory.h"
 
 namespace merino {
-
-// A clock that nobody sets, and that runs on while the host sleeps.
-std::chrono::nanoseconds boot_time();
 
 // An etcd lease of this process' own. Its end is known; those of other leases are not, and nobody needs them: etcd removes what has ended.
 struct EtcdLease {

@@ -121,9 +121,19 @@ Status KubeFollower::take_error(const KubeEvent& event) {
               printable(event.message, 300));
 }
 
+// An older state must not take the place of a newer one.
+Status KubeFollower::check_order(const KubeEvent& event) const {
+  const auto known = as_number(version_);
+  const auto next = as_number(event.resource_version);
+  if (!known || !next || *next >= *known) return ok();
+  return fail(ErrorKind::decode, "watch of nodes at {}: a change of version {} came after one of version {}", client_.server(), *next,
+              *known);
+}
+
 Status KubeFollower::apply(const KubeEvent& event) {
   ++events_;
   if (event.type == "ERROR") return take_error(event);
+  TRY(check_order(event));
   if (event.type == "DELETED") {
     changed_ = nodes_.erase(event.node.name) > 0 || changed_;
   } else if (event.type == "ADDED" || event.type == "MODIFIED") {

@@ -27,6 +27,7 @@ class KubeFollower {
   Result<KubeOutcome> watch(const OnChange& changed);
   Status check_history();
   Status apply(const KubeEvent& event);
+  [[nodiscard]] Status check_order(const KubeEvent& event) const;
   Status take_error(const KubeEvent& event);
   Status put(NodeLeases& nodes, const KubeNode& node) const;
 

@@ -60,11 +60,11 @@ const char* kind_of(uint32_t mode) {
   }
 }
 
-LeaseFile make_file(const struct statx& status) {
+LeaseFile make_file(const struct statx& status, const Moment& now) {
   LeaseFile file;
   file.version = version_of(status);
   file.born_ns = (status.stx_mask & STATX_BTIME) != 0 ? nanoseconds(status.stx_btime) : 0;
-  file.settled = system_time(file.version.changed_ns) + kClockStep < std::chrono::system_clock::now();
+  file.settled = system_time(file.version.changed_ns) + kClockStep < now.wall;
   if (!S_ISREG(status.stx_mode)) file.reason = fmt::format("{}, not a regular file", kind_of(status.stx_mode));
   return file;
 }
@@ -101,14 +101,14 @@ LeaseFile unreadable(int sys_errno, const char* what) {
 }
 
 // nullopt: gone. What cannot be opened or read is rejected, and looked at again the next time.
-std::optional<LeaseFile> read_file_at(int directory, const std::string& name) {
+std::optional<LeaseFile> read_file_at(int directory, const std::string& name, const Moment& now) {
   struct statx status {};
   // A device or a FIFO is not even opened: that can have effects. O_NONBLOCK and O_NOFOLLOW are for one that comes between.
   if (!stat_at(directory, name.c_str(), AT_STATX_SYNC_AS_STAT, status)) {
     if (errno == ENOENT) return std::nullopt;
     return unreadable(errno, "stat");
   }
-  if (!S_ISREG(status.stx_mode)) return make_file(status);
+  if (!S_ISREG(status.stx_mode)) return make_file(status, now);
   const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
   if (!fd) {
     if (errno == ENOENT) return std::nullopt;
@@ -116,7 +116,7 @@ std::optional<LeaseFile> read_file_at(int directory, const std::string& name) {
   }
   // Asked of the open file: what was read and what it says of itself belong together, and NFS has asked its server.
   if (!stat_at(fd.get(), "", AT_EMPTY_PATH, status)) return unreadable(errno, "stat");
-  LeaseFile file = make_file(status);
+  LeaseFile file = make_file(status, now);
   if (!file.reason.empty()) return file;
   if (auto lease = parse_lease(fd.get(), name, file)) {
     file.lease = std::move(*lease);
@@ -149,7 +149,14 @@ std::optional<LeaseFile::Version> path_version(const std::string& path) {
   return version_of(status);
 }
 
-Result<bool> LeaseDirectory::refresh() {
+// What has been read keeps the time that it had left.
+bool LeaseDirectory::follow_clock(const Moment& now) {
+  const auto by = clock_.follow(now);
+  for (auto& [name, file] : files_) file.lease.expires = LeaseClock::moved(file.lease.expires, by, now);
+  return by.count() != 0;
+}
+
+Result<bool> LeaseDirectory::refresh(const Moment& now) {
   const auto dir = TRY(open_directory(path_));
   const int fd = ::dirfd(dir.get());
   // Before the names are read: a change during the reading must show as one afterwards.
@@ -157,12 +164,12 @@ Result<bool> LeaseDirectory::refresh() {
   if (!stat_at(fd, "", AT_EMPTY_PATH, status)) return fail_errno(errno, "stat {}", path_);
 
   ++refreshes_;
-  bool changed = false;
+  bool changed = follow_clock(now);
   for (;;) {
     errno = 0;
     const dirent* entry = ::readdir(dir.get());
     if (entry == nullptr) break;
-    if (entry->d_name[0] != '.' && refresh_file(fd, entry->d_name)) changed = true;
+    if (entry->d_name[0] != '.' && refresh_file(fd, entry->d_name, now)) changed = true;
   }
   if (errno != 0) return fail_errno(errno, "read lease directory {}", path_);
   const size_t gone = std::erase_if(files_, [&](const auto& file) { return file.second.refreshed != refreshes_; });
@@ -171,7 +178,7 @@ Result<bool> LeaseDirectory::refresh() {
 }
 
 // True if the file is new or another.
-bool LeaseDirectory::refresh_file(int directory, const std::string& name) {
+bool LeaseDirectory::refresh_file(int directory, const std::string& name, const Moment& now) {
   struct statx status {};
   const auto known = files_.find(name);
   if (known != files_.end() && known->second.settled && stat_at(directory, name.c_str(), AT_STATX_SYNC_AS_STAT, status) &&
@@ -179,9 +186,10 @@ bool LeaseDirectory::refresh_file(int directory, const std::string& name) {
     known->second.refreshed = refreshes_;
     return false;
   }
-  auto file = read_file_at(directory, name);
+  auto file = read_file_at(directory, name, now);
   if (!file) return false;  // gone again; what was known of it is dropped
   file->refreshed = refreshes_;
+  file->lease.expires = clock_.end_of(file->lease.expires, now);
   const bool same = known != files_.end() && known->second.version == file->version && known->second.reason == file->reason &&
                     known->second.lease == file->lease;
   files_.insert_or_assign(name, std::move(*file));
@@ -191,7 +199,10 @@ bool LeaseDirectory::refresh_file(int directory, const std::string& name) {
 std::optional<LeaseFile> LeaseDirectory::read(const std::string& name) const {
   const Fd directory(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return std::nullopt;
-  return read_file_at(directory.get(), name);
+  const Moment now = Moment::now();
+  auto file = read_file_at(directory.get(), name, now);
+  if (file) file->lease.expires = clock_.end_of(file->lease.expires, now);
+  return file;
 }
 
 }  // namespace merino

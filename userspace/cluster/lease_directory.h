@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "cluster/lease.h"
+#include "cluster/lease_clock.h"
 #include "cluster/lease_store.h"
 
 namespace merino {
@@ -42,10 +43,10 @@ using LeaseFiles = std::unordered_map<std::string, LeaseFile>;  // by name
 
 class LeaseDirectory {
  public:
-  explicit LeaseDirectory(std::string path) : path_(std::move(path)) {}
+  explicit LeaseDirectory(std::string path, const Moment& start = Moment::now()) : path_(std::move(path)), clock_(start) {}
 
-  // Reads what is new or changed since the last call. True if anything was, or is gone.
-  Result<bool> refresh();
+  // Reads what is new or changed since the last call. True if anything was, or is gone, or the wall clock was set.
+  Result<bool> refresh(const Moment& now = Moment::now());
 
   // Names that begin with a dot (temporary files) are not among them.
   [[nodiscard]] const LeaseFiles& files() const { return files_; }
@@ -59,9 +60,11 @@ class LeaseDirectory {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  bool refresh_file(int directory, const std::string& name);
+  bool follow_clock(const Moment& now);
+  bool refresh_file(int directory, const std::string& name, const Moment& now);
 
   std::string path_;
+  LeaseClock clock_;
   LeaseFiles files_;
   uint64_t refreshes_ = 0;
   LeaseFile::Version version_;

@@ -1,5 +1,8 @@
 #include "datapath/peer_table.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstring>
 #include <set>
@@ -161,6 +164,25 @@ Status write_lengths(Map<uint32_t, merino_network>& network, const Lengths& v4, 
   return same_bytes(before, value) ? ok() : network.update(0, value);
 }
 
+std::string name_of(const std::pair<merino_peer_key, merino_peer>& peer) {
+  return fmt::format("{} of {}", merino::from_abi(peer.first).to_string(), merino::from_abi(peer.second.underlay).to_string());
+}
+std::string name_of(const std::pair<merino_node_key, merino_node>& node) { return merino::from_abi(node.first.underlay).to_string(); }
+
+// Names what is not in it.
+template <class Key, class Value>
+tl::unexpected<Error> map_is_full(const char* map_name, const Map<Key, Value>& map, const Table<Key, Value>& want) {
+  constexpr size_t kNamed = 3;
+  const auto have = read_table(map);
+  if (!have) return tl::unexpected(have.error());
+  const auto left = difference(*have, want).missing;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < std::min(left.size(), kNamed); i++) names.push_back(name_of(left[i]));
+  if (left.size() > kNamed) names.push_back(fmt::format("{} more", left.size() - kNamed));
+  return with_remedy(fail(ErrorKind::exhausted, "map {} is full, {} did not fit: {}", map_name, left.size(), fmt::join(names, ", ")),
+                     "remove leases of nodes that are gone; what is in the map goes on");
+}
+
 Lengths united(Lengths a, const Lengths& b) {
   a.insert(b.begin(), b.end());
   return a;
@@ -199,8 +221,8 @@ Result<PeerChanges> sync_peers(const std::vector<Peer>& desired) {
   TRY(remove_all(peers, peers_differ.surplus));
   TRY(remove_all(nodes, nodes_differ.surplus));
   TRY(write_lengths(network, v4, v6));
-  if (nodes_written < nodes_differ.missing.size()) return fail(ErrorKind::exhausted, "map nodes is full");
-  if (peers_written < peers_differ.missing.size()) return fail(ErrorKind::exhausted, "map peers is full");
+  if (peers_written < peers_differ.missing.size()) return map_is_full("peers", peers, want_peers);
+  if (nodes_written < nodes_differ.missing.size()) return map_is_full("nodes", nodes, node_table(desired));
   return PeerChanges{
       .added = peers_written - peers_differ.changed, .changed = peers_differ.changed, .removed = peers_differ.surplus.size()};
 }

@@ -7,11 +7,12 @@
 
 namespace merino::lab {
 
-Load::Load(const Place& from, const Place& to, const std::string& address, int port)
+Load::Load(const Place& from, const Place& to, const std::string& address, int port, Requests requests)
     : name_(from.name() + " to " + address),
       server_(to, port),
       ping_(start_traffic(from, "ping --until-signal 1 --interval-us 1000 --to " + address)),
-      udp_(start_traffic(from, "udp --until-signal 1 --interval-us 1000 --payload 200 --to " + endpoint(address, port))),
+      udp_(start_traffic(from, fmt::format("udp --until-signal 1 --interval-us {} --payload 200 --to {}",
+                                           requests == Requests::many ? 100 : 1000, endpoint(address, port)))),
       tcp_(start_traffic(from, "tcp --until-signal 1 --interval-us 1000 --payload 1000 --to " + endpoint(address, port))) {}
 
 void Load::expect_whole(const std::string& event) {

@@ -63,6 +63,7 @@ int ping(const Arguments& arguments);
 int forge_vxlan(const Arguments& arguments);
 int forge_udp(const Arguments& arguments);
 int forge_source(const Arguments& arguments);
+int forge_neighbour(const Arguments& arguments);
 
 // The server's side of one TCP connection.
 void serve_tcp(merino::Fd connection);

@@ -10,6 +10,8 @@
 //   traffic vxlan  --to ADDR:P --vni N --source-mac M --target-mac M --inner-from A --inner-to A:P [--count N]   a forged tunnel packet
 //   traffic udp-tunnel --to ADDR:P --inner-from A --inner-to A:P [--count N]   the same of the udp backend
 //   traffic spoof  --from ADDR --to ADDR:P [--count N]    UDP with a source address that is not the sender's
+//   traffic neighbour --kind advertisement|redirect|answer|question|arp --source-mac M --target-mac M --from A --to A [--target A]
+//                  [--about A] [--interface NAME] [--count N]   neighbour discovery and ARP in a frame of one's own
 #include <fmt/core.h>
 
 #include <csignal>
@@ -36,6 +38,7 @@ int main(int argc, char** argv) {
     if (command == "vxlan") return forge_vxlan(arguments);
     if (command == "udp-tunnel") return forge_udp(arguments);
     if (command == "spoof") return forge_source(arguments);
+    if (command == "neighbour") return forge_neighbour(arguments);
     throw Failure("unknown command \"" + command + "\"; see the head of tests/netns/traffic/main.cpp");
   } catch (const std::exception& error) {
     std::string text = error.what();
