@@ -38,7 +38,7 @@ class CniCrash : public testing::TestWithParam<std::tuple<Scenario, const char*>
   // Kills `command` before the n-th call of `system_call`; false if it got to its end.
   bool killed(const std::string& command, const char* system_call, int n) {
     CniCall call;
-    call.prefix = fmt::format("strace -f -qq -o /dev/null -e trace={0} -e inject={0}:signal=KILL:when={1}", system_call, n);
+    call.prefix = fmt::format("{0} -o /dev/null -e trace={1} -e inject={1}:signal=KILL:when={2}", kStrace, system_call, n);
     const Output output = node_.call(command, conf(command), call);
     if (output.exit_code == kKilled) return true;
     EXPECT_TRUE(output.ok()) << output.out << output.err;

@@ -10,12 +10,16 @@
 
 namespace merino::lab {
 
+// Runs the plugin with system calls that fail or kill. (The leak sanitizer, where the plugin is built with it, cannot look at a program
+// that is traced.)
+inline constexpr const char* kStrace = "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -qq";
+
 struct CniCall {
   std::string container = "c1";
   std::string netns = "/run/netns/c1";
   std::string ifname = "eth0";
   std::string args = "IgnoreUnknown=1;K8S_POD_NAME=web";
-  std::string prefix{};  // a command that runs the plugin: strace and its options
+  std::string prefix{};  // a command that runs the plugin: kStrace and its options
 };
 
 class CniNode : public Machine {

@@ -131,7 +131,7 @@ TEST_P(CniCallFails, IsNamedAndLeavesNothing) {
     node_.must("rm -rf /var/lib/cni /run/merino/attachments");
     const std::string log = "/run/strace.log";
     CniCall call;
-    call.prefix = fmt::format("strace -f -qq -o {0} -e trace={1} -e inject={1}:error={2}:when={3}", log, system_call, error_name, n);
+    call.prefix = fmt::format("{0} -o {1} -e trace={2} -e inject={2}:error={3}:when={4}", kStrace, log, system_call, error_name, n);
     const Output output = node_.call("ADD", cni_conf(), call);
     const bool injected = node_.run("grep -q INJECTED " + log).ok();
     if (!injected) {
