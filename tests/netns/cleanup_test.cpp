@@ -20,8 +20,8 @@ std::string remains(const Node& node) {
   return node.must(
       "ls -d /run/merino /sys/fs/bpf/merino 2>/dev/null; ip -br link show merino0 2>/dev/null; ip route | grep merino0;"
       "ip -6 route | grep merino0; ip6tables-nft-save 2>/dev/null | grep -i merino; nft list ruleset 2>/dev/null | grep -i merino; "
-      "iptables-nft-save 2>/dev/null | grep -i merino; bpftool net show | grep -iE "
-      "'from_(pod|wire|tunnel|host)'; true");
+      "iptables-nft-save 2>/dev/null | grep -i merino; iptables-legacy-save 2>/dev/null | grep -i merino; bpftool net show | grep -iE "
+      "'from_(pod|wire|tunnel|host)|wire_xdp'; true");
 }
 
 class Return : public Moving {};
@@ -30,12 +30,12 @@ TEST_F(Return, PodsOfBothKindsGoOnUnderFlannel) {
   Pod& old = add_pod("old");
   const Pod& on_peer = peer_.add_pod("peer1");
   const Pod& on_stock = stock_.add_pod("stock1");
-  node_.must("iptables-nft -P FORWARD DROP");
+  node_.must("iptables-nft -P FORWARD DROP; iptables-legacy -P FORWARD DROP");
   start_merinod();
   ASSERT_TRUE(eventually([&] { return pods_in_map() == 1; }));
   install_merino_plugin();
   Pod& fresh = add_pod("fresh");
-  ASSERT_THAT(node_.must("iptables-nft-save"), HasSubstr("merino forward"));
+  for (const char* save : {"iptables-nft-save", "iptables-legacy-save"}) ASSERT_THAT(node_.must(save), HasSubstr("merino forward")) << save;
   const std::string env = node_.read("/run/flannel/subnet.env");
 
   LiveTraffic of_old(old, on_peer);
@@ -51,6 +51,8 @@ TEST_F(Return, PodsOfBothKindsGoOnUnderFlannel) {
   EXPECT_TRUE(done.ok()) << done.err;
   EXPECT_EQ(remains(node_), "");
   EXPECT_EQ(node_.read("/run/flannel/subnet.env"), env);
+  // flanneld has rules in one of both only.
+  node_.must("iptables-legacy -P FORWARD ACCEPT");
   start_flanneld();
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   of_old.expect_alive("return", kMostLost);

@@ -19,6 +19,19 @@ void expect_full_matrix(std::initializer_list<const Pod*> pods, uint64_t bulk) {
   }
 }
 
+// A third of what it would take in segments that fit the MTU.
+void expect_large_packets(const Node& node, const Pod& from, const Pod& to, std::initializer_list<merino_reason> reasons) {
+  SCOPED_TRACE(from.name() + " to " + to.name());
+  constexpr uint64_t kBytes = 20'000'000;
+  const TrafficServer server(to, 7400);
+  const Counters before = node.counters();
+  const TrafficResult sent = traffic(from, fmt::format("tcp --payload 65536 --up {} --down 1 --to {}:7400", kBytes, to.address()));
+  EXPECT_TRUE(sent.ok) << sent.line;
+  const Counters counted = node.counters() - before;
+  EXPECT_GT(counted.sum(reasons), 0U) << counted.to_string();
+  EXPECT_LT(counted.sum(reasons), kBytes / 1398 / 3) << counted.to_string();
+}
+
 TEST(Interop, ThreeNodesAndTheRestartOfEach) {
   Lab lab;
   Node& a = lab.add_node("a");
@@ -30,6 +43,11 @@ TEST(Interop, ThreeNodesAndTheRestartOfEach) {
   const Pod& on_stock = stock.add_pod("stock1");
   // In packets of 64 KiB where the devices can.
   expect_full_matrix({&on_a, &on_b, &on_stock}, 20'000'000);
+
+  expect_large_packets(a, on_a, on_stock, {MERINO_ENCAP});
+  expect_large_packets(a, on_stock, on_a, {MERINO_AGGREGATE, MERINO_DECAP});
+  expect_large_packets(a, on_a, on_b, {MERINO_ENCAP});
+  expect_large_packets(a, on_b, on_a, {MERINO_AGGREGATE, MERINO_DECAP});
 
   const std::pair<Node&, int> restarts[] = {{a, SIGTERM}, {b, SIGKILL}};
   for (const auto& [node, signal] : restarts) {

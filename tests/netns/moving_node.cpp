@@ -23,7 +23,7 @@ LiveTraffic::LiveTraffic(const Pod& from, const Pod& to)
       ping_(start_traffic(from, "ping --until-signal 1 --interval-us 1000 --to " + to.address())),
       tcp_(start_traffic(from, fmt::format("tcp --until-signal 1 --interval-us 1000 --payload 1000 --to {}:{}", to.address(), kPort))) {}
 
-void LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost) {
+uint64_t LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost) {
   EXPECT_TRUE(ping_.running()) << ping_.log();
   EXPECT_TRUE(tcp_.running()) << tcp_.log();
   ping_.signal(SIGTERM);
@@ -37,6 +37,7 @@ void LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost) {
   EXPECT_LT(pings.lost, most_lost) << pings.line;
   EXPECT_GT(pings.sent - pings.lost, 100U) << pings.line;
   EXPECT_TRUE(tcp.ok) << tcp.line;
+  return pings.lost;
 }
 
 Moving::Moving(const FlannelOptions& options)

@@ -17,7 +17,8 @@ class LiveTraffic {
  public:
   LiveTraffic(const Pod& from, const Pod& to);
   // Ends it, prints what was lost, and fails the test if the connection did not stay whole or more than `most_lost` pings were lost.
-  void expect_alive(const std::string& event, uint64_t most_lost);
+  // Returns their number.
+  uint64_t expect_alive(const std::string& event, uint64_t most_lost);
 
  private:
   std::string name_;

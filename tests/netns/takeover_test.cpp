@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "lab/matrix.h"
@@ -15,6 +16,8 @@ using testing::Not;
 
 // Far above what is seen (a few), for a machine that is busy with other tests.
 constexpr uint64_t kMostLost = 200;
+// What is promised: 50 ms of a ping each millisecond.
+constexpr uint64_t kPromised = 50;
 
 class Takeover : public Moving {};
 
@@ -55,6 +58,27 @@ TEST_F(Takeover, IsHardlyNoticed) {
   expect_matrix(fresh1, node_, "10.244.150.1", {1450, 100'000});
   expect_matrix(peer_, old1, old1.address(), {1450, 100'000});
   EXPECT_EQ(node_.counters().dropped(), 0U) << node_.counters().to_string();
+}
+
+// There and back until it is so: a machine that is busy with other tests may take longer, but not each time.
+TEST_F(Takeover, LosesNoMoreThanIsPromised) {
+  Pod& old = add_pod("old");
+  const Pod& on_peer = peer_.add_pod("peer1");
+  uint64_t least = UINT64_MAX;
+  for (int round = 0; round < 4 && least > kPromised; ++round) {
+    if (round > 0) {
+      stop_merinod();
+      ASSERT_TRUE(cleanup().ok());
+      start_flanneld();
+    }
+    ASSERT_TRUE(eventually([&] { return ping(old, "-c 3 -i 0.01 -W 1 " + on_peer.address()).all(); }));
+    LiveTraffic live(old, on_peer);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    start_merinod();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    least = std::min(least, live.expect_alive("takeover", kMostLost));
+  }
+  EXPECT_LE(least, kPromised);
 }
 
 // A connection that the stack has followed; and what each kind of pod sends to the other.

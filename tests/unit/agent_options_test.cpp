@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <map>
 
 #include "agent/options.h"
@@ -175,6 +176,80 @@ TEST(Options, HelpAndVersionNeedNothingElse) {
   for (const std::string flag : {"--lease-dir", "--net-config-path", "--iface-regex", "--iptables-resync", "--etcd-endpoints",
                                  "--kube-subnet-mgr", "--ip-blackhole-route", "--public-ipv6"}) {
     EXPECT_THAT(help, HasSubstr(flag + " ")) << flag;
+  }
+}
+
+struct FlanneldFlag {
+  const char* name;
+  const char* value;         // one that it takes
+  const char* default_text;  // in --help; "" is none or an empty one
+};
+
+// Whoever has a unit file, a manifest or an environment file for flanneld has any of these.
+constexpr FlanneldFlag kFlanneldsFlags[] = {
+    {"etcd-endpoints", "http://a:1", "http://127.0.0.1:4001,http://127.0.0.1:2379"},
+    {"etcd-prefix", "/x", "/coreos.com/network"},
+    {"etcd-keyfile", "/x", ""},
+    {"etcd-certfile", "/x", ""},
+    {"etcd-cafile", "/x", ""},
+    {"etcd-username", "x", ""},
+    {"etcd-password", "x", ""},
+    {"iface", "eth1", ""},
+    {"iface-regex", "^eth", ""},
+    {"iface-can-reach", "192.0.2.1", ""},
+    {"public-ip", "192.0.2.1", ""},
+    {"public-ipv6", "fd00::1", ""},
+    {"subnet-file", "/x", "/run/flannel/subnet.env"},
+    {"subnet-lease-renew-margin", "30", "60"},
+    {"ip-masq", "true", "false"},
+    {"ip-masq-fully-random-disable", "true", "false"},
+    {"ip-blackhole-route", "true", "false"},
+    {"kube-subnet-mgr", "true", "false"},
+    {"kube-api-url", "https://x", ""},
+    {"kubeconfig-file", "/x", ""},
+    {"kube-annotation-prefix", "a/b", "flannel.alpha.coreos.com"},
+    {"net-config-path", "/x", "/etc/kube-flannel/net-conf.json"},
+    {"set-node-network-unavailable", "false", "true"},
+    {"healthz-ip", "127.0.0.1", "0.0.0.0"},
+    {"healthz-port", "8081", "0"},
+    {"iptables-resync", "7", "5"},
+    {"iptables-forward-rules", "false", "true"},
+    {"version", "true", "false"},
+    {"v", "2", "0"},
+    {"vmodule", "a=1", ""},
+    {"log_backtrace_at", "a:1", ":0"},
+};
+
+std::string line_of(const std::string& help, const std::string& flag) {
+  const size_t at = help.find("\n  --" + flag + " ");
+  return at == std::string::npos ? "" : help.substr(at + 1, help.find('\n', at + 1) - at - 1);
+}
+
+TEST(Options, EachOfFlanneldsFlagsIsTakenAndListed) {
+  const std::string help = help_text();
+  for (const FlanneldFlag& flag : kFlanneldsFlags) {
+    SCOPED_TRACE(flag.name);
+    const std::string name = flag.name;
+    const auto given = parse({"--" + name + "=" + flag.value});
+    EXPECT_TRUE(given) << given.error().message();
+    const std::string line = line_of(help, name);
+    EXPECT_NE(line, "");
+    if (*flag.default_text != '\0') {
+      EXPECT_THAT(line, testing::EndsWith("(default " + std::string(flag.default_text) + ")"));
+    }
+  }
+}
+
+TEST(Options, EachOfFlanneldsFlagsHasItsVariable) {
+  std::vector<std::string> asked;
+  ASSERT_TRUE(parse_command_line({}, [&](const std::string& name) -> std::optional<std::string> {
+    asked.push_back(name);
+    return std::nullopt;
+  }));
+  for (const FlanneldFlag& flag : kFlanneldsFlags) {
+    std::string variable = "FLANNELD_";
+    for (const char* c = flag.name; *c != '\0'; ++c) variable += *c == '-' ? '_' : static_cast<char>(std::toupper(*c));
+    EXPECT_THAT(asked, testing::Contains(variable));
   }
 }
 

@@ -129,6 +129,21 @@ TEST_F(KubeSourceTest, ANodeThatRegistersAnewGetsEverythingAgain) {
   EXPECT_THAT(source().renew(*lease).error().message(), HasSubstr("doesn't contain \"10.99.9.0/24\""));
 }
 
+// Two networks side by side: each agent writes and reads its own annotations only.
+TEST_F(KubeSourceTest, AnotherPrefixIsAnotherNetwork) {
+  options_.annotation_prefix = "org.com/x";
+  api_.put(NodeText{.without = {"kube-subnet-manager", "backend-type", "backend-data", "public-ip"}});
+  api_.put({.name = "flannels", .pod_cidr = "10.244.2.0/24", .public_ip = "1.1.1.2"});
+  ASSERT_TRUE(acquire());
+  const auto annotations = api_.node("node1")["metadata"]["annotations"];
+  for (const char* name : {"backend-data", "backend-type", "kube-subnet-manager", "public-ip"}) {
+    EXPECT_TRUE(annotations.contains(std::string("org.com/x-") + name)) << annotations;
+    EXPECT_FALSE(annotations.contains(kPrefix + name)) << annotations;
+  }
+  begin_following();
+  EXPECT_TRUE(comes_to_know({"10.244.1.0/24 192.168.88.11"})) << "the one of flannel's prefix is nobody's business";
+}
+
 TEST_F(KubeSourceTest, HintsComeFromTheNode) {
   api_.put(NodeText{.annotations = {{"node-public-ip", "5.6.7.8"}}});
   const auto hints = source().hints();

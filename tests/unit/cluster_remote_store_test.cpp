@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "cluster/remote_store.h"
@@ -50,6 +51,7 @@ class FakeSource final : public LeaseSource {
   Status follow(const std::function<void(LeaseSet)>& changed) override {
     std::unique_lock guard(lock_);
     ++connections_;
+    begun_.push_back(std::chrono::steady_clock::now());
     changed_.notify_all();
     while (!stop_.is_raised()) {
       if (refusal_) return tl::unexpected(*refusal_);
@@ -83,6 +85,13 @@ class FakeSource final : public LeaseSource {
     std::unique_lock guard(lock_);
     changed_.wait(guard, [&] { return connections_ >= count; });
   }
+  // The time from each connection to the next.
+  std::vector<milliseconds> pauses() {
+    const std::lock_guard guard(lock_);
+    std::vector<milliseconds> out;
+    for (size_t i = 1; i < begun_.size(); ++i) out.push_back(std::chrono::duration_cast<milliseconds>(begun_[i] - begun_[i - 1]));
+    return out;
+  }
 
  private:
   const StopSignal& stop_;
@@ -93,6 +102,7 @@ class FakeSource final : public LeaseSource {
   bool held_ = false;
   int renewals_ = 0;
   int connections_ = 0;
+  std::vector<std::chrono::steady_clock::time_point> begun_;
 };
 
 class RemoteStore : public testing::Test {
@@ -153,6 +163,31 @@ TEST_F(RemoteStore, AConnectionThatEndsIsMadeAgain) {
   source_->refuse(std::nullopt);
   source_->give(one_);
   EXPECT_TRUE(await([&] { return known() == 1; }));
+}
+
+// Of a source that answers nobody: each pause may be twice the one before, up to the longest, and is at least half of that.
+TEST(RemoteStoreBackoff, GrowsToItsLongest) {
+  auto stop = std::make_unique<StopSignal>(*StopSignal::open());
+  auto source = std::make_unique<FakeSource>(*stop);
+  FakeSource& fake = *source;
+  fake.refuse(Error{ErrorKind::unavailable, "connection refused", "", 0});
+  const auto store = *open_remote_store(std::move(source), std::move(stop), {milliseconds(40), milliseconds(160), milliseconds(10)});
+  fake.await_connections(6);
+  const auto pauses = fake.pauses();
+  const int least[] = {20, 40, 80, 80, 80};
+  for (size_t i = 0; i < std::size(least); ++i) EXPECT_GE(pauses[i], milliseconds(least[i])) << i;
+}
+
+// Nodes that lost the same server at the same moment must not come back at the same moment.
+TEST(RemoteStoreBackoff, HasJitterFromHalfToWhole) {
+  for (const auto backoff : {milliseconds(1), milliseconds(100), milliseconds(5000)}) {
+    EXPECT_EQ(with_jitter(backoff, 0), backoff / 2);
+    std::set<milliseconds> seen;
+    for (unsigned random = 0; random < 10000; ++random) seen.insert(with_jitter(backoff, random));
+    EXPECT_GE(*seen.begin(), backoff / 2);
+    EXPECT_LE(*seen.rbegin(), backoff);
+    EXPECT_GE(seen.size(), static_cast<size_t>(backoff.count() / 2)) << "every moment between";
+  }
 }
 
 TEST_F(RemoteStore, ARenewalShowsInTheSetAtOnce) {

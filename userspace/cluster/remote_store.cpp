@@ -162,7 +162,7 @@ void RemoteStore::lose(Error error) {
 // False if the store ends meanwhile.
 bool RemoteStore::pause(milliseconds backoff) {
   static thread_local std::minstd_rand random{std::random_device{}()};
-  const auto jittered = backoff / 2 + milliseconds(random() % static_cast<unsigned>(backoff.count() / 2 + 1));
+  const milliseconds jittered = with_jitter(backoff, static_cast<unsigned>(random()));
   pollfd stop_fd{.fd = stop_->fd(), .events = POLLIN, .revents = 0};
   return ::poll(&stop_fd, 1, static_cast<int>(jittered.count())) <= 0;
 }
@@ -265,6 +265,10 @@ void RemoteStore::write() {
 }
 
 }  // namespace
+
+milliseconds with_jitter(milliseconds backoff, unsigned random) {
+  return backoff / 2 + milliseconds(random % static_cast<unsigned>(backoff.count() / 2 + 1));
+}
 
 Result<std::unique_ptr<LeaseStore>> open_remote_store(std::unique_ptr<LeaseSource> source, std::unique_ptr<StopSignal> stop,
                                                       const RemoteStoreTiming& timing) {

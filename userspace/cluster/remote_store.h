@@ -43,6 +43,10 @@ struct RemoteStoreTiming {
   std::chrono::milliseconds patience{300};
 };
 
+// What to wait instead of `backoff`: from half of it to the whole, as `random` has it, so that nodes which lost a server at the same moment
+// do not come back at the same moment.
+std::chrono::milliseconds with_jitter(std::chrono::milliseconds backoff, unsigned random);
+
 // list() is the newest set; `unavailable`, naming the source and since when, while it cannot be followed. load_conf(), hints() and
 // acquire() are for the start and wait for the answer. renew() and mark_ready() wait at most `patience`; the result of a renewal that took
 // longer is returned by the next call for the same lease, and event_fd() says when to make it. `stop` is the signal that the source's
