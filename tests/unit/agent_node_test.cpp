@@ -10,9 +10,9 @@ namespace merino {
 namespace {
 
 using testing::ElementsAre;
-using testing::UnorderedElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
 Prefix prefix(const std::string& text) { return *Prefix::parse(text); }
@@ -128,9 +128,9 @@ TEST(Node, LeasesThatCannotBePeersAreNamed) {
   std::vector<std::string> reasons;
   for (const auto& lease : selection.ignored) reasons.push_back(lease.key + ": " + lease.reason);
   EXPECT_THAT(reasons, UnorderedElementsAre("10.244.8.0-24: not JSON", HasSubstr("10.244.4.0-24: backend type \"host-gw\""),
-                                   HasSubstr("10.244.5.0-24: VNI 2"), HasSubstr("10.99.0.0-24: outside the network"),
-                                   HasSubstr("10.244.98.128-25: overlaps"), HasSubstr("10.244.6.0-24: an old lease of this node"),
-                                   HasSubstr("10.244.7.0-24: an old lease of this node")));
+                                            HasSubstr("10.244.5.0-24: VNI 2"), HasSubstr("10.99.0.0-24: outside the network"),
+                                            HasSubstr("10.244.98.128-25: overlaps"), HasSubstr("10.244.6.0-24: an old lease of this node"),
+                                            HasSubstr("10.244.7.0-24: an old lease of this node")));
 }
 
 Lease host_gw_lease(const std::string& subnet, const std::string& address) {

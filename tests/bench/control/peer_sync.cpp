@@ -1,5 +1,5 @@
-// peer_sync COUNT: milliseconds of CPU that PeerTable::sync() takes with so many peers, on maps of its own in this mount namespace's bpffs: all
-// of them new, none changed, one changed; and all removed. One line each.
+// peer_sync COUNT: milliseconds of CPU that PeerTable::sync() takes with so many peers, on maps of its own in this mount namespace's bpffs:
+// all of them new, none changed, one changed; and all removed. One line each.
 #include <fmt/format.h>
 
 #include <cstdio>
