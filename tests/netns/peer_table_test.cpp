@@ -1,4 +1,4 @@
-// sync_peers() against the kernel's maps: the difference that it finds and applies, and what it does when a map is full.
+// PeerTable against the kernel's maps: the difference that it finds and applies, and what it does when a map is full.
 #include "datapath/peer_table.h"
 
 #include <gmock/gmock.h>
@@ -38,8 +38,12 @@ class PeerTableTest : public testing::Test {
     }
     return peers;
   }
+  static PeerTable& table() {
+    static PeerTable one;
+    return one;
+  }
   static PeerChanges sync(const std::vector<Peer>& peers) {
-    const auto changes = sync_peers(peers);
+    const auto changes = table().sync(peers);
     if (!changes) throw std::runtime_error(changes.error().message());
     return *changes;
   }
@@ -106,9 +110,52 @@ TEST_F(PeerTableTest, SaysWhichPrefixLengthsOccur) {
   EXPECT_THAT(lengths(), IsEmpty());
 }
 
+TEST_F(PeerTableTest, ChangesASinglePeerAsTheWholeComparisonWould) {
+  const Peer a = peer("10.244.1.0/24", "192.168.1.1");
+  const Peer b = peer("10.244.2.0/24", "192.168.1.1");
+  EXPECT_FALSE(table().is_known());
+  sync({a, b});
+  ASSERT_TRUE(table().is_known());
+
+  const Peer moved = peer("10.244.2.0/24", "192.168.1.2");
+  const Peer larger = peer("10.245.0.0/16", "192.168.1.2");
+  const auto changed = table().apply({b}, {moved, larger});
+  ASSERT_TRUE(changed) << changed.error().message();
+  expect(*changed, 1, 1, 0);
+  EXPECT_THAT(read(), ElementsAre(a, moved, larger));
+  EXPECT_THAT(nodes(), ElementsAre(1, 2));
+  EXPECT_THAT(lengths(), ElementsAre(24, 16));
+
+  const auto removed = table().apply({a, larger}, {});
+  ASSERT_TRUE(removed) << removed.error().message();
+  expect(*removed, 0, 0, 2);
+  EXPECT_THAT(read(), ElementsAre(moved));
+  EXPECT_THAT(nodes(), ElementsAre(1));
+  EXPECT_THAT(lengths(), ElementsAre(24));
+  expect(sync({moved}), 0, 0, 0);
+}
+
+TEST_F(PeerTableTest, DoesNotGoOnFromMapsThatSayOtherwise) {
+  const Peer a = peer("10.244.1.0/24", "192.168.1.1");
+  sync({a});
+  const auto wrong = table().apply({peer("10.244.9.0/24", "192.168.1.9")}, {});
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().kind, ErrorKind::invalid);
+  EXPECT_FALSE(table().is_known()) << "after an error the maps are read again";
+  EXPECT_FALSE(table().apply({}, {a}));
+
+  sync({a});
+  ASSERT_EQ(::umount2("/sys/fs/bpf", MNT_DETACH), 0);
+  EXPECT_FALSE(table().is_known()) << "the maps are gone";
+  ASSERT_EQ(::mount("bpf", "/sys/fs/bpf", "bpf", 0, nullptr), 0);
+  ASSERT_TRUE(load_programs(merino_config{}));
+  EXPECT_FALSE(table().is_known()) << "they are others";
+  expect(sync({a}), 1, 0, 0);
+}
+
 TEST_F(PeerTableTest, PutsInWhatFitsWhenAMapIsFull) {
   const auto too_many = many(MERINO_MAX_PEERS + 10);
-  const auto full = sync_peers(too_many);
+  const auto full = table().sync(too_many);
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().kind, ErrorKind::exhausted);
   EXPECT_THAT(full.error().message(), testing::AllOf(testing::HasSubstr("10 did not fit"), testing::HasSubstr("7 more")));

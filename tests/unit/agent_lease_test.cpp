@@ -45,6 +45,12 @@ class LeaseStep : public testing::Test {
     store_.listing->leases = {node_.lease};
   }
 
+  void change_listed(const std::function<void(Lease&)>& change) {
+    Lease lease = store_.listing->leases[0];
+    change(lease);
+    store_.listing->leases = {lease};
+  }
+
   Node node_;
   FakeStore store_;
   Netlink netlink_;
@@ -52,30 +58,32 @@ class LeaseStep : public testing::Test {
 };
 
 TEST_F(LeaseStep, ALeaseInOrderIsLeftAlone) {
-  EXPECT_TRUE(keep_lease(site_).value()) << "the first look brings the leases";
   EXPECT_FALSE(keep_lease(site_).value());
+  EXPECT_TRUE(follow_leases(site_).value()) << "the first look brings the leases";
+  EXPECT_FALSE(keep_lease(site_).value());
+  EXPECT_FALSE(follow_leases(site_).value());
   EXPECT_THAT(store_.renewed, SizeIs(0));
 }
 
 TEST_F(LeaseStep, RenewedWithinTheMarginAndNotBefore) {
-  store_.listing->leases[0].expires = in(std::chrono::minutes(61));
+  change_listed([](Lease& lease) { lease.expires = in(std::chrono::minutes(61)); });
   ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(0));
-  store_.listing->leases[0].expires = in(std::chrono::minutes(60));
+  change_listed([](Lease& lease) { lease.expires = in(std::chrono::minutes(60)); });
   ASSERT_TRUE(keep_lease(site_));
   ASSERT_THAT(store_.renewed, SizeIs(1));
   EXPECT_EQ(store_.renewed[0].subnet, prefix("10.244.98.0/24"));
   EXPECT_GT(node_.lease.expires, in(std::chrono::hours(23)));
 
   node_.options.renew_margin = std::chrono::minutes(1439);
-  store_.listing->leases[0].expires = in(std::chrono::minutes(1438));
+  change_listed([](Lease& lease) { lease.expires = in(std::chrono::minutes(1438)); });
   ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(2)) << "another margin";
 }
 
 // A day later by the clock that nobody sets, whatever the other one says.
 TEST_F(LeaseStep, AClockThatWasSetBackDelaysNoRenewal) {
-  store_.listing->leases[0].expires = in(std::chrono::hours(24 + 30));
+  change_listed([](Lease& lease) { lease.expires = in(std::chrono::hours(24 + 30)); });
   ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(0));
   EXPECT_LE(node_.lease.expires, in(std::chrono::hours(24))) << "what is told is how long it will be";
@@ -89,20 +97,20 @@ TEST_F(LeaseStep, AClockThatWasSetBackDelaysNoRenewal) {
 // As on a file server whose clock is a day behind: the renewed lease looks as old as before.
 TEST_F(LeaseStep, ARenewalThatDoesNotShowIsNotRepeatedAllTheTime) {
   store_.longest_left = std::chrono::minutes(10);
-  store_.listing->leases[0].expires = in(std::chrono::minutes(9));
+  change_listed([](Lease& lease) { lease.expires = in(std::chrono::minutes(9)); });
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(1));
 }
 
 TEST_F(LeaseStep, AReservationNeedsNoRenewal) {
-  store_.listing->leases[0].expires = kNeverExpires;
+  change_listed([](Lease& lease) { lease.expires = kNeverExpires; });
   ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(0));
   EXPECT_EQ(node_.lease.expires, kNeverExpires);
 }
 
 TEST_F(LeaseStep, ADeletedLeaseIsTakenAgainAtOnce) {
-  store_.listing->leases.clear();
+  store_.listing->leases = {};
   ASSERT_TRUE(keep_lease(site_));
   ASSERT_THAT(store_.renewed, SizeIs(1));
   EXPECT_EQ(store_.renewed[0].subnet, prefix("10.244.98.0/24"));
@@ -118,14 +126,14 @@ TEST_F(LeaseStep, WhatTheNodeSaysOfItselfIsKeptTrue) {
   ASSERT_TRUE(keep_lease(site_));
   EXPECT_THAT(store_.renewed, SizeIs(1));
 
-  store_.listing->leases[0].attributes.vxlan.v4->vtep_mac = *MacAddress::parse("02:00:00:00:00:01");
+  change_listed([](Lease& lease) { lease.attributes.vxlan.v4->vtep_mac = *MacAddress::parse("02:00:00:00:00:01"); });
   ASSERT_TRUE(keep_lease(site_));
   ASSERT_THAT(store_.renewed, SizeIs(2)) << "somebody else's edit is put right";
   EXPECT_EQ(store_.renewed[1].attributes.vxlan.v4->vtep_mac, node_.vtep_mac.v4);
 }
 
 TEST_F(LeaseStep, AnotherNodesClaimIsAnError) {
-  store_.listing->leases[0].attributes.public_ip = ip("192.168.88.66");
+  change_listed([](Lease& lease) { lease.attributes.public_ip = ip("192.168.88.66"); });
   store_.renewal_error = fail(ErrorKind::exists, "192.168.88.66 holds it").value();
   const auto kept = keep_lease(site_);
   ASSERT_FALSE(kept);
@@ -134,7 +142,7 @@ TEST_F(LeaseStep, AnotherNodesClaimIsAnError) {
 }
 
 TEST_F(LeaseStep, AStoreOutOfReachChangesNothing) {
-  store_.listing->leases.push_back({prefix("10.244.3.0/24"), lease_attributes(node_), in(std::chrono::hours(1))});
+  store_.listing->leases = store_.listing->leases.with({prefix("10.244.3.0/24"), lease_attributes(node_), in(std::chrono::hours(1))});
   ASSERT_TRUE(keep_lease(site_));
   ASSERT_THAT(node_.leases.leases, SizeIs(2));
   store_.listing = fail(ErrorKind::unavailable, "gone");

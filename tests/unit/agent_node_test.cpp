@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/node.h"
+#include "agent/peer_selector.h"
 #include "datapath/convert.h"
 
 namespace merino {
@@ -11,6 +12,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
 Prefix prefix(const std::string& text) { return *Prefix::parse(text); }
@@ -27,6 +29,22 @@ Lease make_lease(const std::string& subnet, const std::string& address, uint32_t
 }
 
 SubnetPool pool(const std::string& network) { return {.network = prefix(network), .subnet_len = 0, .subnet_min = {}, .subnet_max = {}}; }
+
+struct PeerSelection {
+  std::vector<Peer> peers;
+  std::vector<RejectedLease> ignored;
+};
+PeerSelection select_peers(const Node& node) {
+  PeerSelector selector;
+  PeerUpdate update = selector.update(node);
+  return {std::move(update.come), selector.ignored(node)};
+}
+
+std::vector<OffSegment> off_segment_peers(const Node& node) {
+  PeerSelector selector;
+  (void)selector.update(node);
+  return selector.off_segment();
+}
 
 Node example() {
   Node node;
@@ -109,10 +127,10 @@ TEST(Node, LeasesThatCannotBePeersAreNamed) {
   EXPECT_THAT(selection.peers, IsEmpty());
   std::vector<std::string> reasons;
   for (const auto& lease : selection.ignored) reasons.push_back(lease.key + ": " + lease.reason);
-  EXPECT_THAT(reasons, ElementsAre("10.244.8.0-24: not JSON", HasSubstr("10.244.4.0-24: backend type \"host-gw\""),
-                                   HasSubstr("10.244.5.0-24: VNI 2"), HasSubstr("10.99.0.0-24: outside the network"),
-                                   HasSubstr("10.244.98.128-25: overlaps"), HasSubstr("10.244.6.0-24: an old lease of this node"),
-                                   HasSubstr("10.244.7.0-24: an old lease of this node")));
+  EXPECT_THAT(reasons, UnorderedElementsAre("10.244.8.0-24: not JSON", HasSubstr("10.244.4.0-24: backend type \"host-gw\""),
+                                            HasSubstr("10.244.5.0-24: VNI 2"), HasSubstr("10.99.0.0-24: outside the network"),
+                                            HasSubstr("10.244.98.128-25: overlaps"), HasSubstr("10.244.6.0-24: an old lease of this node"),
+                                            HasSubstr("10.244.7.0-24: an old lease of this node")));
 }
 
 Lease host_gw_lease(const std::string& subnet, const std::string& address) {

@@ -52,7 +52,7 @@ Outcome race(const LeaseDir& dir, const NetConf& conf, const std::string& previo
   return outcome;
 }
 
-std::set<Subnets> subnets(const std::vector<Lease>& leases) {
+std::set<Subnets> subnets(const LeaseList& leases) {
   std::set<Subnets> out;
   for (const Lease& lease : leases) out.insert(lease.subnet);
   return out;

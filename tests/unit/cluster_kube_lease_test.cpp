@@ -127,10 +127,10 @@ TEST(KubeLeaseSet, IsOrderedBySubnet) {
 
 TEST(KubeLeaseSet, LeasesBearTheirNodesNames) {
   NodeLeases nodes = leases_of({{.name = "worker-1"}});
-  EXPECT_EQ(make_lease_set(nodes, {}).leases.at(0).node_name, "worker-1");
+  EXPECT_EQ(make_lease_set(nodes, {}).leases[0].node_name, "worker-1");
   NodeLeases hostile;
   hostile.emplace("\x1b[2J" + std::string(5000, 'x'), nodes.at("worker-1"));
-  const std::string name = make_lease_set(hostile, {}).leases.at(0).node_name;
+  const std::string name = make_lease_set(hostile, {}).leases[0].node_name;
   EXPECT_EQ(name.find('\x1b'), std::string::npos);
   EXPECT_LT(name.size(), 300U);
 }

@@ -27,7 +27,7 @@ class LeaseClocks : public testing::Test {
     for (const Lease& lease : make_lease_set(directory_.files(), now().wall, nullptr).leases) out.push_back(to_string(lease.subnet));
     return out;
   }
-  [[nodiscard]] nanoseconds left() const { return directory_.files().at(kKey).lease.expires - now().wall; }
+  [[nodiscard]] nanoseconds left() const { return directory_.files().at(kKey).lease->expires - now().wall; }
 
   static constexpr const char* kKey = "10.244.1.0-24";
   const Moment start_ = Moment::now();
@@ -95,7 +95,7 @@ TEST_F(LeaseClocks, AReservationNeverEnds) {
   ASSERT_THAT(alive(), ElementsAre("10.244.1.0/24"));
   set_ahead(30h);
   EXPECT_THAT(alive(), ElementsAre("10.244.1.0/24"));
-  EXPECT_EQ(directory_.files().at(kKey).lease.expires, kNeverExpires);
+  EXPECT_EQ(directory_.files().at(kKey).lease->expires, kNeverExpires);
 }
 
 }  // namespace

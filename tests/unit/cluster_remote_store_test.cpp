@@ -205,8 +205,9 @@ TEST_F(RemoteStore, ARenewalShowsInTheSetAtOnce) {
 
 TEST_F(RemoteStore, ARenewalWithOtherSubnetsTakesThePlaceOfTheOldOnes) {
   LeaseSet set = two_;
-  set.leases[1].subnet.v6 = *Prefix::parse("fd10:0:0:2::/64");
-  set.leases.push_back(lease_of("10.1.3.0/24", "192.0.2.3"));
+  Lease both = set.leases[1];
+  both.subnet.v6 = *Prefix::parse("fd10:0:0:2::/64");
+  set.leases = {set.leases[0], both, lease_of("10.1.3.0/24", "192.0.2.3")};
   source_->give(set);
   ASSERT_TRUE(await([&] { return known() == 3; }));
   Lease own = set.leases[1];

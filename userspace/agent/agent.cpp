@@ -200,6 +200,7 @@ void Agent::take_time(Clock::time_point now) {
 void Agent::pass(Clock::time_point now) {
   const unsigned causes = std::exchange(pending_, 0);
   const auto cpu_before = thread_cpu_time();
+  if ((causes & cause::kFull) != 0) site_.peer_table.forget();
   reconciler_.run(causes, now);
   // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
   if ((causes & cause::kFull) != 0) ::malloc_trim(0);
@@ -251,7 +252,7 @@ AgentMetrics Agent::metrics_of(const AgentStatus& status) const {
   metrics.lease_expires = status.lease_expires;
   metrics.leases = node_.leases.leases.size();
   metrics.rejected_leases = site_.ignored_leases.size();
-  metrics.off_segment = off_segment_peers(node_);
+  metrics.off_segment = site_.peer_selector.off_segment();
   metrics.store = site_.store.state();
   metrics.steps = reconciler_.states();
   metrics.passes = pass_times_;

@@ -9,7 +9,7 @@
 
 namespace merino {
 
-// `ignored`: by the store and by select_peers().
+// `ignored`: by the store and by PeerSelector.
 std::vector<ReportedLease> report_leases(const Node& node, const std::vector<RejectedLease>& ignored);
 
 // Writes the report when it has changed, at most once a second: with thousands of leases it is large, and they come one by one. The agent
@@ -21,7 +21,7 @@ class LeaseReporter {
 
  private:
   Clock::time_point last_write_;
-  std::vector<Lease> leases_;
+  LeaseList leases_;
   size_t ignored_ = 0;
   bool written_ = false;
 };

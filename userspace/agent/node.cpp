@@ -60,8 +60,7 @@ Result<Peer> candidate(const Node& node, const Lease& lease, Family family) {
 }
 
 // The same by the way that the backend has to the node.
-Result<Peer> make_peer(const Node& node, const Lease& lease, Family family) {
-  const Peer peer = TRY(candidate(node, lease, family));
+Result<Peer> make_peer(const Node& node, const Peer& peer) {
   if (!node.conf.has_direct_peers()) return peer;
   const auto found = node.segment.find(peer.underlay);
   if (found != node.segment.end() && found->second.obstacle.empty())
@@ -69,6 +68,12 @@ Result<Peer> make_peer(const Node& node, const Lease& lease, Family family) {
   if (peer.kind == PeerKind::vxlan) return peer;
   if (found == node.segment.end()) return fail(ErrorKind::unavailable, "the way to it is not known yet");
   return fail(ErrorKind::unavailable, "{}: host-gw does not reach it, vxlan with DirectRouting does", found->second.obstacle);
+}
+
+bool is_off_segment(const Node& node, const Peer& peer) {
+  if (node.conf.backend != BackendType::host_gw) return false;
+  const auto host = node.segment.find(peer.underlay);
+  return host != node.segment.end() && !host->second.obstacle.empty();
 }
 
 std::string condition_name(StepCondition condition) {
@@ -177,38 +182,20 @@ std::vector<IpAddress> direct_candidates(const Node& node) {
   return addresses;
 }
 
-PeerSelection select_peers(const Node& node) {
-  PeerSelection selection;
-  selection.ignored = node.leases.rejected;
-  for (const Lease& lease : node.leases.leases) {
-    if (lease.subnet == node.lease.subnet) continue;
-    std::string reason = lease_obstacle(node, lease);
-    for (const Family family : families(node)) {
-      if (!reason.empty()) break;
-      const auto peer = make_peer(node, lease, family);
-      if (peer) {
-        selection.peers.push_back(*peer);
-      } else {
-        reason = peer.error().what;
-      }
-    }
-    if (!reason.empty()) selection.ignored.push_back({format_subnet_key(lease.subnet), reason});
+LeaseVerdict judge_lease(const Node& node, const Lease& lease) {
+  LeaseVerdict verdict;
+  if (lease.subnet == node.lease.subnet) return verdict;
+  verdict.reason = lease_obstacle(node, lease);
+  if (!verdict.reason.empty()) return verdict;
+  for (const Family family : families(node)) {
+    const auto wanted = candidate(node, lease, family);
+    const auto peer = wanted ? make_peer(node, *wanted) : wanted;
+    // One family that is not in order keeps those behind it out.
+    if (peer && verdict.reason.empty()) verdict.peers.push_back(*peer);
+    if (!peer && verdict.reason.empty()) verdict.reason = peer.error().what;
+    if (wanted && is_off_segment(node, *wanted)) verdict.off_segment.push_back({wanted->subnet, wanted->underlay});
   }
-  return selection;
-}
-
-std::vector<OffSegment> off_segment_peers(const Node& node) {
-  std::vector<OffSegment> found;
-  if (node.conf.backend != BackendType::host_gw) return found;
-  for (const Lease& lease : node.leases.leases) {
-    if (lease.subnet == node.lease.subnet || !lease_obstacle(node, lease).empty()) continue;
-    for (const Family family : families(node)) {
-      const auto peer = candidate(node, lease, family);
-      const auto host = peer ? node.segment.find(peer->underlay) : node.segment.end();
-      if (host != node.segment.end() && !host->second.obstacle.empty()) found.push_back({peer->subnet, peer->underlay});
-    }
-  }
-  return found;
+  return verdict;
 }
 
 SubnetEnv make_subnet_env(const Node& node) {

@@ -74,19 +74,19 @@ Status check_backend(const Node& node);
 // Addresses of other nodes for which `segment` is to be filled, of both families.
 std::vector<IpAddress> direct_candidates(const Node& node);
 
-struct PeerSelection {
-  std::vector<Peer> peers;
-  std::vector<RejectedLease> ignored;  // with the reason; those that the store rejected come first
-};
-// Leases of other nodes that this node can reach by its backend.
-PeerSelection select_peers(const Node& node);
-
-// host-gw: subnets of nodes that are not on the uplink's segment, with the address by which they would be the next hop.
+// host-gw: the subnet of a node that is not on the uplink's segment, with the address by which it would be the next hop.
 struct OffSegment {
   Prefix subnet;
   IpAddress address;
 };
-std::vector<OffSegment> off_segment_peers(const Node& node);
+
+// What a lease means to this node: the peers that it makes, or why it makes none (of one family).
+struct LeaseVerdict {
+  std::vector<Peer> peers;
+  std::string reason;
+  std::vector<OffSegment> off_segment;
+};
+LeaseVerdict judge_lease(const Node& node, const Lease& lease);
 
 SubnetEnv make_subnet_env(const Node& node);
 

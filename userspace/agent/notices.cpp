@@ -11,10 +11,7 @@ namespace {
 constexpr size_t kLeasesTold = 20;
 
 // Does this node speak for the cluster?
-bool is_first(const Node& node) {
-  return std::none_of(node.leases.leases.begin(), node.leases.leases.end(),
-                      [&](const Lease& lease) { return lease.subnet < node.lease.subnet; });
-}
+bool is_first(const Node& node) { return node.leases.leases.empty() || !(node.leases.leases.front().subnet < node.lease.subnet); }
 
 bool overlaps_own(const Node& node, const std::string& key) {
   const auto subnet = parse_subnet_key(key);

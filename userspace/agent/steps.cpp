@@ -27,13 +27,15 @@ void add_steps(Reconciler& reconciler, Site& site) {
     add("announcement", cause::kLeases, {"subnet-file"}, announce);
     return;
   }
+  // What the other nodes' leases are is nothing to most of the steps.
+  add("leases", cause::kLeases, {"lease"}, follow_leases);
   add("device", cause::kNetwork, {"uplink", "lease"}, keep_device);
   add("sysctls", cause::kNetwork, {"device"}, keep_sysctls);
   if (has_endpoint_routes) add("endpoint-routes", cause::kNetwork, {"uplink"}, keep_endpoint_routes);
   add("programs", 0, {"device", "uplink"}, keep_programs);
-  std::vector<std::string> peers_need = {"programs", "lease"};
+  std::vector<std::string> peers_need = {"uplink", "programs", "leases"};
   if (site.node.conf.has_direct_peers()) {
-    add("segment", cause::kNetwork, {"uplink", "lease"}, keep_segment);
+    add("segment", cause::kNetwork, {"uplink", "leases"}, keep_segment);
     add("neighbours", cause::kNetwork | cause::kNeighbours, {"segment"}, keep_neighbours);
     peers_need.insert(peers_need.end(), {"segment", "neighbours"});
   }

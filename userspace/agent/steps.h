@@ -11,6 +11,7 @@
 #include "agent/forward.h"
 #include "agent/masquerade.h"
 #include "agent/node.h"
+#include "agent/peer_selector.h"
 #include "base/boot_time.h"
 #include "base/result.h"
 #include "datapath/pod_table.h"
@@ -30,7 +31,9 @@ struct Site {
   LeaseStore& store;
   Netlink& netlink;
   Masquerade masquerade{};
-  std::vector<RejectedLease> ignored_leases{};       // by select_peers, as of the last keep_peers()
+  PeerSelector peer_selector{};
+  PeerTable peer_table{};
+  std::vector<RejectedLease> ignored_leases{};       // by store and selector, as of the last keep_peers()
   std::optional<std::vector<Attachment>> adopted{};  // pods that another plugin attached; nullopt as long as nobody has looked
   int device_takeovers = 0;                          // how often flanneld's device, and its rules, had to make way
   int rules_takeovers = 0;
@@ -40,6 +43,7 @@ struct Site {
   std::string wire_xdp_obstacle{};             // why --wire-xdp=auto attached nothing, as it was logged last
   bool announced = false;                      // the store has been told that the network is up
   Renewal renewal{boot_time(), node.lease.expires};
+  LeaseSet followed{};  // as of the last follow_leases()
 };
 
 // The snapshot that choose_uplink() wants.
@@ -51,6 +55,7 @@ Result<Uplink> find_uplink(const Node& node, Netlink& netlink);
 // steps_node.cpp
 Result<bool> follow_uplink(Site& site);    // its index and MTU; another uplink only when this one's name or address is gone
 Result<bool> keep_lease(Site& site);       // all leases read; the own one renewed when it is due, changed or gone
+Result<bool> follow_leases(Site& site);    // whether any lease is another than in the last pass
 Result<bool> keep_subnet_env(Site& site);  // what the CNI plugin reads
 Result<bool> announce(Site& site);         // once: the store learns that the network is up
 // steps_network.cpp

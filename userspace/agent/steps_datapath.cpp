@@ -95,6 +95,19 @@ Result<bool> attach_wire_xdp_if_native(Site& site) {
   return attached.value_or(false);
 }
 
+// What has changed since the last pass, if the maps are known to say what was written then. Where that is not known, or does not work, the
+// maps are read and compared with all that should be in them.
+Result<PeerChanges> write_peers(Site& site) {
+  if (!site.peer_table.is_known()) site.peer_selector.forget();
+  PeerUpdate update = site.peer_selector.update(site.node);
+  if (update.extent == PeerUpdate::Extent::difference) {
+    if (auto changes = site.peer_table.apply(update.gone, update.come)) return changes;
+    site.peer_selector.forget();
+    update = site.peer_selector.update(site.node);
+  }
+  return site.peer_table.sync(update.come);
+}
+
 bool is_there(const Attachment& pod) { return link_name(pod.host_ifindex) == pod.host_ifname; }
 
 bool has_entry(const std::vector<Attachment>& pods, const PodEntry& entry) {
@@ -142,13 +155,14 @@ Result<bool> keep_programs(Site& site) {
 }
 
 Result<bool> keep_peers(Site& site) {
-  PeerSelection selection = select_peers(site.node);
-  log_new(selection.ignored, site.ignored_leases);
-  site.ignored_leases = std::move(selection.ignored);
-  const PeerChanges changes = TRY(sync_peers(selection.peers));
-  if (changes.added + changes.changed + changes.removed == 0) return false;
-  spdlog::info("peers: {} in all; {} added, {} changed, {} removed", selection.peers.size(), changes.added, changes.changed,
-               changes.removed);
+  const auto changes = write_peers(site);
+  auto ignored = site.peer_selector.ignored(site.node);
+  log_new(ignored, site.ignored_leases);
+  site.ignored_leases = std::move(ignored);
+  if (!changes) return tl::unexpected(changes.error());
+  if (changes->added + changes->changed + changes->removed == 0) return false;
+  spdlog::info("peers: {} in all; {} added, {} changed, {} removed", site.peer_selector.peers(), changes->added, changes->changed,
+               changes->removed);
   return true;
 }
 

@@ -35,10 +35,12 @@ Result<std::optional<Prefix>> find_on_link(Netlink& netlink, const Uplink& uplin
 }
 
 const Lease* own_lease(const Node& node) {
-  for (const Lease& lease : node.leases.leases) {
-    if (lease.subnet == node.lease.subnet && lease.attributes.public_ip == node.lease.attributes.public_ip) return &lease;
-  }
-  return nullptr;
+  const LeaseList& leases = node.leases.leases;
+  const auto found = std::lower_bound(leases.begin(), leases.end(), node.lease.subnet,
+                                      [](const Lease& lease, const Subnets& subnet) { return lease.subnet < subnet; });
+  const bool is_own =
+      found != leases.end() && found->subnet == node.lease.subnet && found->attributes.public_ip == node.lease.attributes.public_ip;
+  return is_own ? &*found : nullptr;
 }
 
 // Whether it is time. The wall clock may be set, and a file server's may be another: so what counts first is the time since the last
@@ -116,7 +118,8 @@ Result<bool> follow_uplink(Site& site) {
 
 Result<bool> keep_lease(Site& site) {
   Node& node = site.node;
-  const LeaseSet before = std::exchange(node.leases, TRY(site.store.list()));
+  const Lease before = node.lease;
+  node.leases = TRY(site.store.list());
   const std::string reason = renewal_reason(site);
   if (!reason.empty()) {
     Lease wanted = node.lease;
@@ -135,8 +138,12 @@ Result<bool> keep_lease(Site& site) {
     node.lease = *own;
     node.lease.expires = own_end(*own, site.renewal);
   }
-  if (!reason.empty()) return true;
-  return node.leases.leases != before.leases || node.leases.rejected.size() != before.rejected.size();
+  return !reason.empty() || node.lease.subnet != before.subnet || node.lease.attributes != before.attributes;
+}
+
+Result<bool> follow_leases(Site& site) {
+  const LeaseSet before = std::exchange(site.followed, site.node.leases);
+  return site.followed.leases != before.leases || site.followed.rejected.size() != before.rejected.size();
 }
 
 Result<bool> keep_subnet_env(Site& site) {

@@ -30,8 +30,7 @@ bool is_unfit(const NetConf& conf, const Lease& lease, const PerFamily<IpAddress
   return is_same_node(lease.attributes.public_ip, public_ip) && !fits(conf, lease.subnet) && lease.expires != kNeverExpires;
 }
 
-const Lease* own_lease(const NetConf& conf, const std::vector<Lease>& leases, const PerFamily<IpAddress>& public_ip,
-                       const Subnets& previous) {
+const Lease* own_lease(const NetConf& conf, const LeaseList& leases, const PerFamily<IpAddress>& public_ip, const Subnets& previous) {
   const Lease* own = nullptr;
   for (const Lease& lease : leases) {
     if (!is_same_node(lease.attributes.public_ip, public_ip) || !fits(conf, lease.subnet)) continue;
@@ -80,7 +79,7 @@ bool fits(const NetConf& conf, const Subnets& subnets) {
   });
 }
 
-Result<SubnetChoice> choose_subnets(const NetConf& conf, const std::vector<Lease>& leases, const std::vector<Subnets>& blocked,
+Result<SubnetChoice> choose_subnets(const NetConf& conf, const LeaseList& leases, const std::vector<Subnets>& blocked,
                                     const PerFamily<IpAddress>& public_ip, const Subnets& previous, const Pick& pick) {
   if (const Lease* own = own_lease(conf, leases, public_ip, previous)) return SubnetChoice{.subnets = own->subnet, .held = true};
   SubnetChoice choice;
@@ -109,7 +108,7 @@ std::vector<Subnets> passed_over_leases(const LeaseSet& set, const PerFamily<IpA
   return own;
 }
 
-std::vector<Subnets> unfit_leases(const NetConf& conf, const std::vector<Lease>& leases, const PerFamily<IpAddress>& public_ip) {
+std::vector<Subnets> unfit_leases(const NetConf& conf, const LeaseList& leases, const PerFamily<IpAddress>& public_ip) {
   std::vector<Subnets> unfit;
   for (const Lease& lease : leases) {
     if (is_unfit(conf, lease, public_ip)) unfit.push_back(lease.subnet);

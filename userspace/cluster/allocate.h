@@ -31,7 +31,7 @@ struct SubnetChoice {
 // fits and is free, else one of the first kFreeSubnetChoices free subnets from subnet_min. Free is what neither overlaps an entry of
 // `leases` (all unexpired) nor stands in `blocked` (keys that could not be created); a lease that the node is to give back is in nobody's
 // way. exhausted when none is.
-Result<SubnetChoice> choose_subnets(const NetConf& conf, const std::vector<Lease>& leases, const std::vector<Subnets>& blocked,
+Result<SubnetChoice> choose_subnets(const NetConf& conf, const LeaseList& leases, const std::vector<Subnets>& blocked,
                                     const PerFamily<IpAddress>& public_ip, const Subnets& previous, const Pick& pick);
 
 // The leases of the node that are rejected because they overlap others: it has lost a race, or ended between taking a new lease and giving
@@ -39,6 +39,6 @@ Result<SubnetChoice> choose_subnets(const NetConf& conf, const std::vector<Lease
 std::vector<Subnets> passed_over_leases(const LeaseSet& set, const PerFamily<IpAddress>& public_ip);
 
 // The leases of the node that do not fit `conf` any more (it changed) and are to be given back; reservations stay.
-std::vector<Subnets> unfit_leases(const NetConf& conf, const std::vector<Lease>& leases, const PerFamily<IpAddress>& public_ip);
+std::vector<Subnets> unfit_leases(const NetConf& conf, const LeaseList& leases, const PerFamily<IpAddress>& public_ip);
 
 }  // namespace merino

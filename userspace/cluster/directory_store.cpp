@@ -248,12 +248,12 @@ Result<Lease> DirectoryStore::take(const Subnets& subnets, const LeaseAttributes
 Result<Lease> DirectoryStore::update(const Subnets& subnets, const LeaseAttributes& attributes) {
   const std::string path = path_of(subnets);
   const auto file = directory_.read(format_subnet_key(subnets));
-  if (file && file->reason.empty() && file->lease.attributes == attributes) {
-    if (file->lease.expires != kNeverExpires && ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (file && file->reason.empty() && file->lease->attributes == attributes) {
+    if (file->lease->expires != kNeverExpires && ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) {
       return fail_errno(errno, "renew {}", path);
     }
   } else {
-    const bool reserved = file && file->reason.empty() && file->lease.expires == kNeverExpires;
+    const bool reserved = file && file->reason.empty() && file->lease->expires == kNeverExpires;
     TRY(write_file_atomic(path, format_lease_attributes(attributes), reserved ? kReservationMode : kLeaseMode));
   }
   return finish(subnets);
@@ -265,15 +265,15 @@ Result<Lease> DirectoryStore::finish(const Subnets& subnets) {
   if (!file || !file->reason.empty()) {
     return fail(ErrorKind::unavailable, "{} was just written and is {}", path_of(subnets), file ? file->reason : "gone");
   }
-  own_ = file->lease;
-  return file->lease;
+  own_ = *file->lease;
+  return *file->lease;
 }
 
 // Under the lock: nobody can renew it between the look and the removal.
 bool DirectoryStore::remove_expired(const std::string& key) {
   const auto file = directory_.read(key);
   if (!file) return true;
-  if (!file->reason.empty() || file->lease.expires > std::chrono::system_clock::now()) {
+  if (!file->reason.empty() || file->lease->expires > std::chrono::system_clock::now()) {
     errno = EEXIST;
     return false;
   }

@@ -1,24 +1,29 @@
 #include "cluster/etcd_leases.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 namespace merino {
 namespace {
 
-// Key and value as flannel's; `born` decides between overlapping leases.
-LeaseFile parse_record(const std::string& name, const EtcdKeyValue& kv) {
-  LeaseFile file;
-  file.born_ns = kv.create_revision;
+constexpr std::chrono::seconds kSameMoment{1};  // two readings of two clocks
+
+// Key and value as flannel's; of overlapping leases the one that was created first is older.
+LeaseClaim parse_claim(const std::string& name, const EtcdKeyValue& kv, SystemTime now) {
+  LeaseClaim claim;
+  claim.born = kv.create_revision;
   const auto subnets = parse_subnet_key(name);
   auto attributes = parse_lease_attributes(kv.value);
   if (!subnets) {
-    file.reason = subnets.error().message();
+    claim.reason = subnets.error().message();
   } else if (!attributes) {
-    file.reason = attributes.error().message();
+    claim.reason = attributes.error().message();
   } else {
-    file.lease = {.subnet = *subnets, .attributes = *std::move(attributes), .expires = {}};
+    const SystemTime expires = kv.lease == 0 ? kNeverExpires : now + kLeaseTtl;
+    claim.lease = std::make_shared<const Lease>(Lease{.subnet = *subnets, .attributes = *std::move(attributes), .expires = expires});
   }
-  return file;
+  return claim;
 }
 
 }  // namespace
@@ -31,25 +36,46 @@ std::string EtcdLeases::name_of(const std::string& key) const { return key.start
 
 void EtcdLeases::put(const EtcdKeyValue& kv) {
   const std::string name = name_of(kv.key);
-  Record record{.kv = kv, .parsed = parse_record(name, kv)};
-  record.parsed.lease.expires = std::chrono::system_clock::now() + kLeaseTtl;
-  records_.insert_or_assign(name, std::move(record));
+  remove(name);
+  const auto added = records_.emplace(name, Record{.standing = {.mod_revision = kv.mod_revision, .lease = kv.lease},
+                                                   .text_hash = std::hash<std::string>()(kv.value),
+                                                   .claim = parse_claim(name, kv, std::chrono::system_clock::now())});
+  contest_.add(name, added.first->second.claim);
+  if (kv.lease != 0 && kv.lease == own_id_) own_names_.push_back(name);
   revision_ = std::max(revision_, kv.mod_revision);
+}
+
+bool EtcdLeases::remove(const std::string& name) {
+  const auto known = records_.find(name);
+  if (known == records_.end()) return false;
+  contest_.remove(known->second.claim);
+  records_.erase(known);
+  std::erase(own_names_, name);
+  return true;
 }
 
 void EtcdLeases::reset(const std::vector<EtcdKeyValue>& kvs) {
   // What was known and has not changed keeps its estimated end, so that a set that is read again is the same set.
-  std::unordered_map<std::string, Record> before;
+  Records before;
   before.swap(records_);
+  contest_ = LeaseContest(contest_.rules());
+  own_names_.clear();
+  own_id_ = 0;
   revision_ = 0;
+  records_.reserve(kvs.size());
   for (const EtcdKeyValue& kv : kvs) {
-    const auto known = before.find(name_of(kv.key));
-    if (known != before.end() && known->second.kv == kv) {
-      revision_ = std::max(revision_, kv.mod_revision);
-      records_.insert_or_assign(known->first, known->second);
-    } else {
+    const std::string name = name_of(kv.key);
+    const auto known = before.find(name);
+    const bool same = known != before.end() && known->second.standing == EtcdStanding{kv.mod_revision, kv.lease} &&
+                      known->second.claim.born == kv.create_revision && known->second.text_hash == std::hash<std::string>()(kv.value);
+    if (!same) {
       put(kv);
+      continue;
     }
+    remove(name);
+    const auto kept = records_.insert(before.extract(known));
+    contest_.add(name, kept.position->second.claim);
+    revision_ = std::max(revision_, kv.mod_revision);
   }
 }
 
@@ -58,36 +84,61 @@ Result<bool> EtcdLeases::apply(const EtcdEvent& event) {
     return fail(ErrorKind::decode, "a change of revision {} came after one of revision {}", event.kv.mod_revision, revision_);
   }
   revision_ = event.kv.mod_revision;
-  if (event.type == EtcdEvent::Type::removed) return records_.erase(name_of(event.kv.key)) > 0;
+  if (event.type == EtcdEvent::Type::removed) return remove(name_of(event.kv.key));
   put(event.kv);
   return true;
 }
 
 void EtcdLeases::update(const Subnets& subnets, const std::vector<EtcdKeyValue>& found) {
-  records_.erase(format_subnet_key(subnets));
+  remove(format_subnet_key(subnets));
   for (const EtcdKeyValue& kv : found) put(kv);
 }
 
-const EtcdKeyValue* EtcdLeases::find(const Subnets& subnets) const {
+const EtcdStanding* EtcdLeases::find(const Subnets& subnets) const {
   const auto record = records_.find(format_subnet_key(subnets));
-  return record == records_.end() ? nullptr : &record->second.kv;
+  return record == records_.end() ? nullptr : &record->second.standing;
+}
+
+void EtcdLeases::set_expiry(Records::value_type& entry, SystemTime expires) {
+  LeaseClaim& claim = entry.second.claim;
+  if (!claim.lease) return;
+  contest_.remove(claim);
+  Lease lease = *claim.lease;
+  lease.expires = expires;
+  claim.lease = std::make_shared<const Lease>(std::move(lease));
+  contest_.add(entry.first, claim);
+}
+
+// Which keys hang on the own etcd lease; and what has come to its estimated end, and stands there all the same, gets another one.
+void EtcdLeases::look_through(SystemTime now, int64_t own_id) {
+  own_id_ = own_id;
+  own_names_.clear();
+  next_look_ = now + kLeaseTtl;
+  for (auto& entry : records_) {
+    const auto& [standing, hash, claim] = entry.second;
+    if (own_id != 0 && standing.lease == own_id) own_names_.push_back(entry.first);
+    if (claim.lease && claim.lease->expires <= now) set_expiry(entry, now + kLeaseTtl);
+    if (claim.lease) next_look_ = std::min(next_look_, claim.lease->expires);
+  }
+}
+
+void EtcdLeases::weigh_anew(const LeaseRules& rules) {
+  contest_ = LeaseContest(rules);
+  for (const auto& [name, record] : records_) contest_.add(name, record.claim);
 }
 
 LeaseSet EtcdLeases::set(const NetConf* conf, const EtcdLease& own) {
   const SystemTime now = std::chrono::system_clock::now();
-  LeaseFiles files;
-  files.reserve(records_.size());
-  for (auto& [name, record] : records_) {
-    SystemTime& expires = record.parsed.lease.expires;
-    if (record.kv.lease == 0) {
-      expires = kNeverExpires;
-    } else if (record.kv.lease == own.id) {
-      expires = expiry_of(own);
-    }
+  if (const LeaseRules rules = lease_rules(conf); rules != contest_.rules()) weigh_anew(rules);
+  if (now >= next_look_ || own.id != own_id_) look_through(now, own.id);
+  for (const std::string& name : own_names_) {
+    auto& entry = *records_.find(name);
+    SystemTime expires = expiry_of(own);
     if (expires <= now) expires = now + kLeaseTtl;  // it stands there, so it has not ended
-    files.emplace(name, record.parsed);
+    const auto& lease = entry.second.claim.lease;
+    if (lease && std::chrono::abs(lease->expires - expires) > kSameMoment) set_expiry(entry, expires);
   }
-  return make_lease_set(files, now, conf);
+  return contest_.set();
 }
 
 std::vector<Subnets> blocked_subnets(const std::vector<RejectedLease>& rejected) {

@@ -192,8 +192,8 @@ Result<EtcdLease> EtcdSource::hold_lease() {
 // Writes the key of `subnets` if it is still as `leases` has it. nullopt: it is not, and `leases` has it as it is now; or the etcd lease is
 // gone, and the next attempt gets another.
 Result<std::optional<Lease>> EtcdSource::write(EtcdLeases& leases, const Subnets& subnets, const LeaseAttributes& attributes) {
-  const EtcdKeyValue* known = leases.find(subnets);
-  const EtcdKeyValue before = known != nullptr ? *known : EtcdKeyValue{};
+  const EtcdStanding* known = leases.find(subnets);
+  const EtcdStanding before = known != nullptr ? *known : EtcdStanding{};
   const bool is_reservation = known != nullptr && before.lease == 0;
   EtcdPut put{.key = leases.key_of(subnets), .value = format_lease_attributes(attributes), .lease = 0};
   Lease lease{.subnet = subnets, .attributes = attributes, .expires = kNeverExpires};
@@ -234,10 +234,10 @@ Result<bool> EtcdSource::counts(EtcdLeases& leases, const Lease& lease) {
 
 Status EtcdSource::give_back(EtcdLeases& leases, const std::vector<Subnets>& unfit) {
   for (const Subnets& subnets : unfit) {
-    const EtcdKeyValue* kv = leases.find(subnets);
-    if (kv == nullptr) continue;
-    TRY(writer_.delete_if(kv->key, kv->mod_revision));
-    if (kv->lease != 0 && kv->lease != own_lease().id) (void)writer_.revoke_if_unused(kv->lease);
+    const EtcdStanding* standing = leases.find(subnets);
+    if (standing == nullptr) continue;
+    TRY(writer_.delete_if(leases.key_of(subnets), standing->mod_revision));
+    if (standing->lease != 0 && standing->lease != own_lease().id) (void)writer_.revoke_if_unused(standing->lease);
     leases.update(subnets, {});
   }
   return ok();

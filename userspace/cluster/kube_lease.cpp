@@ -136,6 +136,7 @@ LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
   }
   std::sort(candidates.begin(), candidates.end(), [](const auto* a, const auto* b) { return rank(*a) < rank(*b); });
   DisjointSubnets<NodeLeases::value_type> accepted;
+  std::vector<LeaseList::Item> leases;
   for (const auto* node : candidates) {
     const Subnets subnets = of_families(node->second.lease.subnet, networks);
     if (const auto* holder = accepted.overlapping(subnets)) {
@@ -143,12 +144,14 @@ LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
                                                                   to_string(holder->second.lease.subnet), printable(holder->first))});
     } else {
       accepted.add(subnets, *node);
-      set.leases.push_back(node->second.lease);
-      set.leases.back().subnet = subnets;
-      set.leases.back().node_name = shown_name(node->first);
+      Lease lease = node->second.lease;
+      lease.subnet = subnets;
+      lease.node_name = shown_name(node->first);
+      leases.push_back(std::make_shared<const Lease>(std::move(lease)));
     }
   }
-  std::sort(set.leases.begin(), set.leases.end(), [](const Lease& a, const Lease& b) { return a.subnet < b.subnet; });
+  std::sort(leases.begin(), leases.end(), [](const auto& a, const auto& b) { return a->subnet < b->subnet; });
+  set.leases = LeaseList(std::move(leases));
   std::sort(set.rejected.begin(), set.rejected.end(), [](const RejectedLease& a, const RejectedLease& b) { return a.key < b.key; });
   return set;
 }

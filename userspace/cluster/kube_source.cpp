@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -185,13 +186,16 @@ LeaseSet KubeSource::make_set(const NodeLeases& nodes, const std::string& own) {
     if (rejected.key == own && node->second.reason.empty()) conflict = rejected.reason;
   }
   const bool counts = node != nodes.end() && node->second.reason.empty() && conflict.empty();
-  for (Lease& lease : set.leases) {
-    if (!counts || !known.own || lease.subnet != of_families(node->second.lease.subnet, known.networks)) continue;
+  const Subnets own_subnets = counts ? of_families(node->second.lease.subnet, known.networks) : Subnets{};
+  const auto found = std::find_if(set.leases.begin(), set.leases.end(), [&](const Lease& lease) { return lease.subnet == own_subnets; });
+  if (known.own && found != set.leases.end()) {
+    Lease lease = *found;
     lease.attributes.public_ip = own_addresses(node->second, known.own->public_ip);
     // What flannel has left there of a family that this node does not use is no difference to be mended either.
     for (const Family family : kFamilies) {
       if (!known.own->vxlan[family]) lease.attributes.vxlan[family].reset();
     }
+    set.leases = set.leases.with(lease);
   }
   const std::lock_guard lock(mutex_);
   shared_.conflict = conflict;

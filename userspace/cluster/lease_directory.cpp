@@ -63,7 +63,7 @@ const char* kind_of(uint32_t mode) {
 LeaseFile make_file(const struct statx& status, const Moment& now) {
   LeaseFile file;
   file.version = version_of(status);
-  file.born_ns = (status.stx_mask & STATX_BTIME) != 0 ? nanoseconds(status.stx_btime) : 0;
+  file.born = (status.stx_mask & STATX_BTIME) != 0 ? nanoseconds(status.stx_btime) : 0;
   file.settled = system_time(file.version.changed_ns) + kClockStep < now.wall;
   if (!S_ISREG(status.stx_mode)) file.reason = fmt::format("{}, not a regular file", kind_of(status.stx_mode));
   return file;
@@ -84,14 +84,14 @@ Result<std::string> read_content(int fd, uint64_t size) {
   return content;
 }
 
-Result<Lease> parse_lease(int fd, const std::string& name, const LeaseFile& file) {
+Result<std::shared_ptr<const Lease>> parse_lease(int fd, const std::string& name, const LeaseFile& file) {
   Lease lease;
   lease.subnet = TRY(parse_subnet_key(name));
   const std::string content = TRY(read_content(fd, file.version.size));
   lease.attributes = TRY(parse_lease_attributes(content));
   const bool writable = (file.version.mode & 0222U) != 0;
   lease.expires = writable ? system_time(file.version.modified_ns) + kLeaseTtl : kNeverExpires;
-  return lease;
+  return std::make_shared<const Lease>(std::move(lease));
 }
 
 LeaseFile unreadable(int sys_errno, const char* what) {
@@ -127,6 +127,16 @@ std::optional<LeaseFile> read_file_at(int directory, const std::string& name, co
   return file;
 }
 
+// Leases that were given out are not changed.
+void set_end(LeaseFile& file, SystemTime end) {
+  if (!file.lease || file.lease->expires == end) return;
+  auto lease = std::make_shared<Lease>(*file.lease);
+  lease->expires = end;
+  file.lease = std::move(lease);
+}
+
+bool same_lease(const std::shared_ptr<const Lease>& a, const std::shared_ptr<const Lease>& b) { return a && b ? *a == *b : a == b; }
+
 struct DirCloser {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
@@ -152,8 +162,11 @@ std::optional<LeaseFile::Version> path_version(const std::string& path) {
 // What has been read keeps the time that it had left.
 bool LeaseDirectory::follow_clock(const Moment& now) {
   const auto by = clock_.follow(now);
-  for (auto& [name, file] : files_) file.lease.expires = LeaseClock::moved(file.lease.expires, by, now);
-  return by.count() != 0;
+  if (by.count() == 0) return false;
+  for (auto& [name, file] : files_) {
+    if (file.lease) set_end(file, LeaseClock::moved(file.lease->expires, by, now));
+  }
+  return true;
 }
 
 Result<bool> LeaseDirectory::refresh(const Moment& now) {
@@ -189,9 +202,11 @@ bool LeaseDirectory::refresh_file(int directory, const std::string& name, const 
   auto file = read_file_at(directory, name, now);
   if (!file) return false;  // gone again; what was known of it is dropped
   file->refreshed = refreshes_;
-  file->lease.expires = clock_.end_of(file->lease.expires, now);
+  if (file->lease) set_end(*file, clock_.end_of(file->lease->expires, now));
   const bool same = known != files_.end() && known->second.version == file->version && known->second.reason == file->reason &&
-                    known->second.lease == file->lease;
+                    same_lease(known->second.lease, file->lease);
+  // What was given out already is the same to whoever compares.
+  if (same) file->lease = known->second.lease;
   files_.insert_or_assign(name, std::move(*file));
   return !same;
 }
@@ -201,8 +216,16 @@ std::optional<LeaseFile> LeaseDirectory::read(const std::string& name) const {
   if (!directory) return std::nullopt;
   const Moment now = Moment::now();
   auto file = read_file_at(directory.get(), name, now);
-  if (file) file->lease.expires = clock_.end_of(file->lease.expires, now);
+  if (file && file->lease) set_end(*file, clock_.end_of(file->lease->expires, now));
   return file;
+}
+
+LeaseSet make_lease_set(const LeaseFiles& files, SystemTime now, const NetConf* conf) {
+  LeaseContest contest(lease_rules(conf));
+  for (const auto& [name, file] : files) {
+    if (!file.reason.empty() || file.lease->expires > now) contest.add(name, file);
+  }
+  return contest.set();
 }
 
 }  // namespace merino

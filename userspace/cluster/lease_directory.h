@@ -12,14 +12,15 @@
 #include "base/result.h"
 #include "cluster/lease.h"
 #include "cluster/lease_clock.h"
+#include "cluster/lease_contest.h"
 #include "cluster/lease_store.h"
 
 namespace merino {
 
 using SystemTime = std::chrono::system_clock::time_point;
 
-// One name in the directory.
-struct LeaseFile {
+// One name in the directory; its birth is 0 where the file system does not say.
+struct LeaseFile : LeaseClaim {
   // What tells that a file is still the one that was read.
   struct Version {
     uint64_t device = 0;
@@ -32,11 +33,8 @@ struct LeaseFile {
   };
 
   Version version;
-  int64_t born_ns = 0;     // 0 where the file system does not say
   bool settled = false;    // old enough that another change would show in its times
   uint64_t refreshed = 0;  // number of the last refresh that saw it
-  std::string reason;      // why it is no lease; empty: the rest is valid
-  Lease lease;
 };
 
 using LeaseFiles = std::unordered_map<std::string, LeaseFile>;  // by name

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "cluster/lease.h"
+#include "cluster/lease_list.h"
 #include "cluster/net_conf.h"
 
 namespace merino {
@@ -21,7 +22,7 @@ struct RejectedLease {
 };
 
 struct LeaseSet {
-  std::vector<Lease> leases;            // well-formed, unexpired, disjoint, ordered by subnet; the own one among them
+  LeaseList leases;                     // well-formed, unexpired, disjoint, ordered by subnet; the own one among them
   std::vector<RejectedLease> rejected;  // named in the log and in merinoctl, otherwise without effect
 };
 

@@ -219,13 +219,8 @@ bool RemoteStore::run_errand(std::unique_lock<std::mutex>& lock, Errand<Wish, An
 Result<Lease> RemoteStore::carry_out(const Lease& lease) {
   Lease renewed = TRY(source_->renew(lease));
   const std::lock_guard guard(lock_);
-  if (set_) {
-    // In the place of what it overlaps: the node's subnets may have changed.
-    auto& leases = set_->leases;
-    std::erase_if(leases, [&](const Lease& other) { return overlap(other.subnet, renewed.subnet); });
-    const auto at = std::find_if(leases.begin(), leases.end(), [&](const Lease& other) { return renewed.subnet < other.subnet; });
-    leases.insert(at, renewed);
-  }
+  // In the place of what it overlaps: the node's subnets may have changed.
+  if (set_) set_->leases = set_->leases.with(renewed);
   return renewed;
 }
 

@@ -28,6 +28,13 @@ Result<Fd> open_map(const std::string& pin_name, uint32_t key_size, uint32_t val
   return fd;
 }
 
+Result<uint32_t> map_id(int fd, const std::string& name) {
+  bpf_map_info info{};
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return fail_errno(errno, "ask the kernel about map {}", name);
+  return info.id;
+}
+
 Result<bool> map_lookup(int fd, const std::string& name, const void* key, void* value) {
   if (bpf_map_lookup_elem(fd, key, value) == 0) return true;
   if (errno == ENOENT) return false;

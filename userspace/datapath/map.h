@@ -15,6 +15,7 @@ namespace merino {
 namespace detail {
 // Opens the pin and compares type and sizes; not_found if there is no pin, invalid if it is another version's map.
 Result<Fd> open_map(const std::string& pin_name, uint32_t key_size, uint32_t value_size);
+Result<uint32_t> map_id(int fd, const std::string& name);
 Result<bool> map_lookup(int fd, const std::string& name, const void* key, void* value);
 Status map_update(int fd, const std::string& name, const void* key, const void* value);
 // As many of `count` as the map has room for, in one system call if it has room for all; their number. Keys and values lie in arrays.
@@ -39,6 +40,8 @@ class Map {
   // Takes over a map that is not pinned (tests).
   static Map adopt(Fd fd, std::string name) { return Map(std::move(fd), std::move(name)); }
 
+  // The kernel's number of the map: a pin may be of another one later.
+  [[nodiscard]] Result<uint32_t> id() const { return detail::map_id(fd_.get(), name_); }
   // False: no such entry.
   Result<bool> lookup(const Key& key, Value& value) const { return detail::map_lookup(fd_.get(), name_, &key, &value); }
   // Inserts or replaces. exhausted if the map is full.

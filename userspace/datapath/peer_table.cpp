@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
+#include <map>
 
 #include "datapath/convert.h"
 #include "datapath/map.h"
@@ -27,8 +27,8 @@ bool same_bytes(const T& a, const T& b) {
 // each full check, so no tree and no hash.
 template <class Key, class Value>
 using Table = std::vector<std::pair<Key, Value>>;
-using PeerTable = Table<merino_peer_key, merino_peer>;
-using NodeTable = Table<merino_node_key, merino_node>;
+using PeerEntries = Table<merino_peer_key, merino_peer>;
+using NodeEntries = Table<merino_node_key, merino_node>;
 
 uint8_t to_abi(PeerKind kind) {
   switch (kind) {
@@ -77,8 +77,8 @@ Result<Table<Key, Value>> read_table(const Map<Key, Value>& map) {
 }
 
 // The last one of several for one subnet counts.
-PeerTable peer_table(const std::vector<Peer>& peers) {
-  PeerTable out;
+PeerEntries peer_entries(const std::vector<Peer>& peers) {
+  PeerEntries out;
   out.reserve(peers.size());
   for (const Peer& peer : peers) out.emplace_back(to_abi(peer.subnet), to_abi(peer));
   std::stable_sort(out.begin(), out.end(), ByKey());
@@ -87,8 +87,8 @@ PeerTable peer_table(const std::vector<Peer>& peers) {
   return out;
 }
 
-NodeTable node_table(const std::vector<Peer>& peers) {
-  NodeTable out;
+NodeEntries node_entries(const std::vector<Peer>& peers) {
+  NodeEntries out;
   out.reserve(peers.size());
   for (const Peer& peer : peers) out.emplace_back(merino_node_key{to_abi(peer.underlay)}, merino_node{1});
   std::sort(out.begin(), out.end(), ByKey());
@@ -134,34 +134,27 @@ Status remove_all(Map<Key, Value>& map, const std::vector<Key>& keys) {
   return ok();
 }
 
-using Lengths = std::set<int, std::greater<>>;
-
-Result<merino_prefix_lens> to_abi(const Lengths& lengths) {
-  merino_prefix_lens out{};
-  if (lengths.size() > MERINO_MAX_PREFIX_LENS) {
-    return fail(ErrorKind::invalid, "node subnets have {} different prefix lengths, {} are possible", lengths.size(),
-                MERINO_MAX_PREFIX_LENS);
-  }
-  for (const int length : lengths) out.lens[out.count++] = static_cast<uint8_t>(length);
-  return out;
-}
-
-Lengths lengths_of(const PeerTable& peers, Family family) {
-  Lengths out;
+PrefixLengths lengths_of(const PeerEntries& peers) {
+  PrefixLengths out;
   for (const auto& entry : peers) {
-    const Prefix prefix = merino::from_abi(entry.first);
-    if (prefix.family() == family) out.insert(prefix.mapped_length());
+    const Prefix subnet = merino::from_abi(entry.first);
+    out[{subnet.family(), subnet.mapped_length()}]++;
   }
   return out;
 }
 
-Status write_lengths(Map<uint32_t, merino_network>& network, const Lengths& v4, const Lengths& v6) {
-  merino_network value{};
-  if (!TRY(network.lookup(0, value))) return fail(ErrorKind::not_found, "map network has no entry");
-  const merino_network before = value;
-  value.peers_v4 = TRY(to_abi(v4));
-  value.peers_v6 = TRY(to_abi(v6));
-  return same_bytes(before, value) ? ok() : network.update(0, value);
+// The longest first: the programs take the first that fits.
+Result<merino_prefix_lens> to_abi(const PrefixLengths& lengths, Family family) {
+  merino_prefix_lens out{};
+  const auto is_its = [&](const auto& entry) { return entry.first.first == family; };
+  const auto count = static_cast<size_t>(std::count_if(lengths.begin(), lengths.end(), is_its));
+  if (count > MERINO_MAX_PREFIX_LENS) {
+    return fail(ErrorKind::invalid, "node subnets have {} different prefix lengths, {} are possible", count, MERINO_MAX_PREFIX_LENS);
+  }
+  for (auto entry = lengths.rbegin(); entry != lengths.rend(); ++entry) {
+    if (is_its(*entry)) out.lens[out.count++] = static_cast<uint8_t>(entry->first.second);
+  }
+  return out;
 }
 
 std::string name_of(const std::pair<merino_peer_key, merino_peer>& peer) {
@@ -169,23 +162,97 @@ std::string name_of(const std::pair<merino_peer_key, merino_peer>& peer) {
 }
 std::string name_of(const std::pair<merino_node_key, merino_node>& node) { return merino::from_abi(node.first.underlay).to_string(); }
 
-// Names what is not in it.
+// Names those of the entries that are not in it.
 template <class Key, class Value>
-tl::unexpected<Error> map_is_full(const char* map_name, const Map<Key, Value>& map, const Table<Key, Value>& want) {
+tl::unexpected<Error> map_is_full(const char* map_name, const Map<Key, Value>& map, const std::vector<std::pair<Key, Value>>& entries) {
   constexpr size_t kNamed = 3;
-  const auto have = read_table(map);
-  if (!have) return tl::unexpected(have.error());
-  const auto left = difference(*have, want).missing;
+  size_t left = 0;
   std::vector<std::string> names;
-  for (size_t i = 0; i < std::min(left.size(), kNamed); i++) names.push_back(name_of(left[i]));
-  if (left.size() > kNamed) names.push_back(fmt::format("{} more", left.size() - kNamed));
-  return with_remedy(fail(ErrorKind::exhausted, "map {} is full, {} did not fit: {}", map_name, left.size(), fmt::join(names, ", ")),
+  for (const auto& entry : entries) {
+    Value value{};
+    const auto is_there = map.lookup(entry.first, value);
+    if (!is_there) return tl::unexpected(is_there.error());
+    if (!*is_there && ++left <= kNamed) names.push_back(name_of(entry));
+  }
+  if (left > kNamed) names.push_back(fmt::format("{} more", left - kNamed));
+  return with_remedy(fail(ErrorKind::exhausted, "map {} is full, {} did not fit: {}", map_name, left, fmt::join(names, ", ")),
                      "remove leases of nodes that are gone; what is in the map goes on");
 }
 
-Lengths united(Lengths a, const Lengths& b) {
-  a.insert(b.begin(), b.end());
-  return a;
+struct PeerMaps {
+  Map<merino_peer_key, merino_peer> peers;
+  Map<merino_node_key, merino_node> nodes;
+  Map<uint32_t, merino_network> network;
+  std::array<uint32_t, 3> ids{};
+};
+
+Result<PeerMaps> open_maps() {
+  PeerMaps maps{.peers = TRY((Map<merino_peer_key, merino_peer>::open("peers"))),
+                .nodes = TRY((Map<merino_node_key, merino_node>::open("nodes"))),
+                .network = TRY((Map<uint32_t, merino_network>::open("network")))};
+  maps.ids = {TRY(maps.peers.id()), TRY(maps.nodes.id()), TRY(maps.network.id())};
+  return maps;
+}
+
+Status write_lengths(PeerMaps& maps, const PrefixLengths& lengths) {
+  merino_network value{};
+  if (!TRY(maps.network.lookup(0, value))) return fail(ErrorKind::not_found, "map network has no entry");
+  const merino_network before = value;
+  value.peers_v4 = TRY(to_abi(lengths, Family::v4));
+  value.peers_v6 = TRY(to_abi(lengths, Family::v6));
+  return same_bytes(before, value) ? ok() : maps.network.update(0, value);
+}
+
+struct Changes {
+  Difference<merino_peer_key, merino_peer> peers;
+  Difference<merino_node_key, merino_node> nodes;
+  PrefixLengths before, after;
+};
+
+Result<PeerChanges> carry_out(PeerMaps& maps, const Changes& changes) {
+  PrefixLengths meanwhile = changes.before;
+  meanwhile.insert(changes.after.begin(), changes.after.end());
+  TRY(write_lengths(maps, meanwhile));
+  // A full map does not keep the rest from being written: what fits is in, and the caller hears of it once.
+  const size_t nodes_written = TRY(maps.nodes.update_all(changes.nodes.missing));
+  const size_t peers_written = TRY(maps.peers.update_all(changes.peers.missing));
+  TRY(remove_all(maps.peers, changes.peers.surplus));
+  TRY(remove_all(maps.nodes, changes.nodes.surplus));
+  TRY(write_lengths(maps, changes.after));
+  if (peers_written < changes.peers.missing.size()) return map_is_full("peers", maps.peers, changes.peers.missing);
+  if (nodes_written < changes.nodes.missing.size()) return map_is_full("nodes", maps.nodes, changes.nodes.missing);
+  return PeerChanges{
+      .added = peers_written - changes.peers.changed, .changed = changes.peers.changed, .removed = changes.peers.surplus.size()};
+}
+
+// From the numbers of subnets that nodes lose and gain, and those that they have.
+Result<Difference<merino_node_key, merino_node>> count_nodes(const PeerMaps& maps, const std::vector<Peer>& gone,
+                                                             const std::vector<Peer>& come) {
+  std::map<IpAddress, int64_t> shifts;
+  for (const Peer& peer : gone) shifts[peer.underlay]--;
+  for (const Peer& peer : come) shifts[peer.underlay]++;
+  Difference<merino_node_key, merino_node> out;
+  for (const auto& [address, shift] : shifts) {
+    if (shift == 0) continue;
+    const merino_node_key key{merino::to_abi(address)};
+    merino_node node{};
+    const bool is_there = TRY(maps.nodes.lookup(key, node));
+    const int64_t subnets = (is_there ? node.subnets : 0) + shift;
+    if (subnets < 0) return fail(ErrorKind::invalid, "map nodes lacks subnets of {}", address.to_string());
+    if (subnets > 0) out.missing.emplace_back(key, merino_node{static_cast<uint32_t>(subnets)});
+    if (subnets == 0) out.surplus.push_back(key);
+  }
+  return out;
+}
+
+Result<PrefixLengths> count_lengths(PrefixLengths lengths, const PeerEntries& gone, const PeerEntries& come) {
+  for (const auto& [length, count] : lengths_of(come)) lengths[length] += count;
+  for (const auto& [length, count] : lengths_of(gone)) {
+    if (lengths[length] < count) return fail(ErrorKind::invalid, "more subnets go than there were");
+    lengths[length] -= count;
+  }
+  std::erase_if(lengths, [](const auto& entry) { return entry.second == 0; });
+  return lengths;
 }
 
 }  // namespace
@@ -202,29 +269,43 @@ const char* peer_kind_name(PeerKind kind) {
   return "?";
 }
 
-Result<PeerChanges> sync_peers(const std::vector<Peer>& desired) {
-  auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
-  auto nodes = TRY(Map<merino_node_key, merino_node>::open("nodes"));
-  auto network = TRY(Map<uint32_t, merino_network>::open("network"));
+Result<PeerChanges> PeerTable::sync(const std::vector<Peer>& desired) {
+  known_.reset();
+  PeerMaps maps = TRY(open_maps());
+  Changes changes;
+  {
+    const PeerEntries want = peer_entries(desired);
+    const PeerEntries have = TRY(read_table(maps.peers));
+    changes = {.peers = difference(have, want),
+               .nodes = difference(TRY(read_table(maps.nodes)), node_entries(desired)),
+               .before = lengths_of(have),
+               .after = lengths_of(want)};
+  }
+  const PeerChanges done = TRY(carry_out(maps, changes));
+  known_ = Known{maps.ids, std::move(changes.after)};
+  return done;
+}
 
-  const PeerTable want_peers = peer_table(desired);
-  const PeerTable have_peers = TRY(read_table(peers));
-  const auto peers_differ = difference(have_peers, want_peers);
-  const auto nodes_differ = difference(TRY(read_table(nodes)), node_table(desired));
-  const Lengths v4 = lengths_of(want_peers, Family::v4);
-  const Lengths v6 = lengths_of(want_peers, Family::v6);
+Result<PeerChanges> PeerTable::apply(const std::vector<Peer>& gone, const std::vector<Peer>& come) {
+  if (!known_) return fail(ErrorKind::invalid, "what the maps say is not known");
+  const Known known = *std::exchange(known_, std::nullopt);
+  PeerMaps maps = TRY(open_maps());
+  if (maps.ids != known.maps) return fail(ErrorKind::invalid, "the maps are not those that were written");
+  const PeerEntries before = peer_entries(gone);
+  const PeerEntries after = peer_entries(come);
+  Changes changes{.peers = difference(before, after),
+                  .nodes = TRY(count_nodes(maps, gone, come)),
+                  .before = known.lengths,
+                  .after = TRY(count_lengths(known.lengths, before, after))};
+  const PeerChanges done = TRY(carry_out(maps, changes));
+  known_ = Known{maps.ids, std::move(changes.after)};
+  return done;
+}
 
-  TRY(write_lengths(network, united(v4, lengths_of(have_peers, Family::v4)), united(v6, lengths_of(have_peers, Family::v6))));
-  // A full map does not keep the rest from being written: what fits is in, and the caller hears of it once.
-  const size_t nodes_written = TRY(nodes.update_all(nodes_differ.missing));
-  const size_t peers_written = TRY(peers.update_all(peers_differ.missing));
-  TRY(remove_all(peers, peers_differ.surplus));
-  TRY(remove_all(nodes, nodes_differ.surplus));
-  TRY(write_lengths(network, v4, v6));
-  if (peers_written < peers_differ.missing.size()) return map_is_full("peers", peers, want_peers);
-  if (nodes_written < nodes_differ.missing.size()) return map_is_full("nodes", nodes, node_table(desired));
-  return PeerChanges{
-      .added = peers_written - peers_differ.changed, .changed = peers_differ.changed, .removed = peers_differ.surplus.size()};
+bool PeerTable::is_known() const {
+  if (!known_) return false;
+  const auto maps = open_maps();
+  return maps && maps->ids == known_->maps;
 }
 
 Result<std::vector<Peer>> read_peers() {

@@ -2,6 +2,10 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -34,9 +38,32 @@ struct PeerChanges {
   size_t removed = 0;
 };
 
-// Makes the maps say exactly `desired`. Order keeps traffic whole: a node before its subnets, a new prefix length before the first
-// subnet that has it, and the reverse on removal. Errors: exhausted (a map is full; what fits is in), invalid (too many prefix lengths).
-Result<PeerChanges> sync_peers(const std::vector<Peer>& desired);
+// How many subnets of a family have a length, in bits of the 128.
+using PrefixLengths = std::map<std::pair<Family, int>, size_t>;
+
+// Writes the maps. Order keeps traffic whole: a node before its subnets, a new prefix length before the first subnet that has it, and the
+// reverse on removal. Errors: exhausted (a map is full; what fits is in), invalid (too many prefix lengths).
+class PeerTable {
+ public:
+  // Makes the maps say exactly `desired`, whatever they say now.
+  Result<PeerChanges> sync(const std::vector<Peer>& desired);
+
+  // The same where `desired` is what it was for the last call but for these, and the maps are believed to say that: they are not read
+  // as a whole. `gone` has peers as they were, `come` as they shall be. invalid: they do not say that, sync() is needed.
+  Result<PeerChanges> apply(const std::vector<Peer>& gone, const std::vector<Peer>& come);
+
+  // Can apply() be had: has the last call succeeded, and are the pinned maps still those that it wrote?
+  [[nodiscard]] bool is_known() const;
+  // The maps may have been changed by somebody else.
+  void forget() { known_.reset(); }
+
+ private:
+  struct Known {
+    std::array<uint32_t, 3> maps{};  // ids of peers, nodes, network
+    PrefixLengths lengths;
+  };
+  std::optional<Known> known_;
+};
 
 // What the maps hold.
 Result<std::vector<Peer>> read_peers();

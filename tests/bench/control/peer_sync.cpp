@@ -1,5 +1,5 @@
-// peer_sync COUNT: milliseconds of CPU that sync_peers() takes with so many peers, on maps of its own in this mount namespace's bpffs: all
-// of them new, none changed, one changed; and all removed. One line each.
+// peer_sync COUNT: milliseconds of CPU that PeerTable::sync() takes with so many peers, on maps of its own in this mount namespace's bpffs:
+// all of them new, none changed, one changed; and all removed. One line each.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -34,7 +34,7 @@ double cpu_milliseconds() {
 
 Status time_sync(const std::vector<Peer>& peers) {
   const double start = cpu_milliseconds();
-  TRY(merino::sync_peers(peers));
+  TRY(merino::PeerTable().sync(peers));
   fmt::print("{:.3f}\n", cpu_milliseconds() - start);
   return merino::ok();
 }
