@@ -2,4 +2,10 @@ merino_netns_test(netns_agent SOURCES agent_test.cpp agent_healing_test.cpp agen
 target_compile_definitions(netns_agent PRIVATE MERINOD="$<TARGET_FILE:merinod>")
 add_dependencies(netns_agent merinod)
 target_compile_definitions(netns_agent PRIVATE FIREWALLD_RULES="${CMAKE_CURRENT_SOURCE_DIR}/firewalld.nft")
+# A Kubernetes API server for one node, which shows the Events that it is told.
+add_executable(api_server api_server/main.cpp)
+target_include_directories(api_server PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(api_server PRIVATE merino_cluster merino_warnings fmt::fmt GTest::gtest PkgConfig::HTTPLIB nlohmann_json::nlohmann_json)
+target_compile_definitions(netns_agent PRIVATE API_SERVER="$<TARGET_FILE:api_server>")
+add_dependencies(netns_agent api_server)
 target_link_libraries(netns_agent PRIVATE nlohmann_json::nlohmann_json)

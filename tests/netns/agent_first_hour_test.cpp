@@ -1,5 +1,5 @@
-// Mistakes of the first hour: one clear sentence each, with the remedy, in the log and in merinoctl status. Those that end merinod at its
-// start are in agent_errors_test.cpp, those that only other nodes can show in merinoctl_test.cpp.
+// Mistakes of the first hour: one clear sentence each, with the remedy, in the log, in merinoctl status and among a Node's Events. Those
+// that end merinod at its start are in agent_errors_test.cpp, those that only other nodes can show in merinoctl_test.cpp.
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -82,6 +82,34 @@ TEST(FirstHour, APodNetworkThatIsTheUplinks) {
   for (int i = 0; i < 3; ++i) node.must("ip link add t0 type veth peer name t1; sleep 0.5; ip link del t0; sleep 0.5");
   const std::string log = node.agent().log();
   EXPECT_EQ(log.find(" overlaps "), log.rfind(" overlaps ")) << "once, not in a loop";
+}
+
+// Each line of the log is an Event of the Node: reason and message.
+TEST(FirstHour, InKubernetesTheseAreEventsOfTheNode) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.net_conf = R"({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "MTU": 9000}})",
+                                  .before_start = "mount -t tmpfs tmpfs /sys/kernel/btf",
+                                  .agent = AgentStart::later});
+  Process events =
+      node.start("mkdir -p /run/kube && exec " API_SERVER
+                 R"( /run/kube node1=10.244.1.0/24 node2=10.244.1.128/25 'node3=10.244.3.0/24={"VNI":1,"VtepMAC":"01:00:5e:00:00:01"}')");
+  events.wait_for_log("listening");
+  const Process agent =
+      node.start("NODE_NAME=node1 exec " MERINOD " --kube-subnet-mgr --kubeconfig-file=/run/kube/kubeconfig --metrics-port=9477");
+  const std::string mtu = logged(node, "MtuMismatch", events);
+  EXPECT_THAT(mtu, AllOf(HasSubstr("Backend.MTU is 9000, but the uplink eth0 carries 1500 bytes"), HasSubstr("set Backend.MTU to 1500")));
+  EXPECT_THAT(logged(node, "ProgramsNotLoaded", events),
+              AllOf(HasSubstr("merinod could not load its BPF programs"), HasSubstr("CONFIG_DEBUG_INFO_BTF")));
+  const auto counts = [&](const std::string& reason) {
+    return node.must("curl -s http://127.0.0.1:9477/metrics").find("merino_notices{reason=\"" + reason + "\"} 1\n") != std::string::npos;
+  };
+  EXPECT_TRUE(eventually([&] { return counts("MtuMismatch") && counts("ProgramsNotLoaded"); }));
+
+  EXPECT_EQ(events.log().find("KernelLacksFeature"), std::string::npos) << "of conntrack it has not been asked";
+  node.must("umount /sys/kernel/btf");
+  EXPECT_THAT(logged(node, "SubnetConflict", events), HasSubstr("node2"));
+  EXPECT_THAT(logged(node, "LeaseIgnored", events), HasSubstr("node3"));
+  EXPECT_TRUE(eventually([&] { return !counts("ProgramsNotLoaded") && counts("SubnetConflict") && counts("LeaseIgnored"); }));
 }
 
 TEST(Log, JsonOnRequest) {

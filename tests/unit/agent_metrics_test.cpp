@@ -41,6 +41,7 @@ AgentMetrics agent_metrics() {
   agent.leases = 3;
   agent.rejected_leases = 1;
   agent.off_segment = {{prefix("10.244.9.0/24"), address("192.168.9.9")}};
+  agent.notices = {{"SubnetConflict", 2}, {"MtuMismatch", 0}};
   agent.store = {true, 2, std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000))};
   StepState route;
   route.name = "route";
@@ -101,6 +102,8 @@ TEST(Metrics, WhatTheAgentSays) {
   EXPECT_THAT(text, AllOf(HasSubstr("\nmerino_ready 1\n"), HasSubstr("\nmerino_fast_path_enabled 0\n"), HasSubstr("\nmerino_leases 3\n"),
                           HasSubstr("\nmerino_leases_rejected 1\n"),
                           HasSubstr("\nmerino_peer_off_segment{subnet=\"10.244.9.0/24\",address=\"192.168.9.9\"} 1\n")));
+  EXPECT_THAT(
+      text, AllOf(HasSubstr("\nmerino_notices{reason=\"SubnetConflict\"} 2\n"), HasSubstr("\nmerino_notices{reason=\"MtuMismatch\"} 0\n")));
   EXPECT_THAT(text, AllOf(HasSubstr("\nmerino_lease_expiry_timestamp_seconds 1800000000\n"),
                           HasSubstr("\nmerino_lease_renewal_timestamp_seconds 1799913600\n")));
   EXPECT_THAT(text, AllOf(HasSubstr("\nmerino_store_up 1\n"), HasSubstr("\nmerino_store_outages_total 2\n"),

@@ -357,13 +357,14 @@ TEST(Node, AFloodOfRejectedLeasesIsCut) {
 TEST(Node, StatusSurvivesItsFile) {
   Node node = example();
   node.conntrack = false;
-  const AgentStatus status =
-      make_status(node, {step("device", StepCondition::failed, "quote \" and \xff byte")}, {{"10.244.8.0-24", "not JSON"}});
+  const AgentStatus status = make_status(node, {step("device", StepCondition::failed, "quote \" and \xff byte")},
+                                         {{"10.244.8.0-24", "not JSON"}}, {{"MtuMismatch", "Backend.MTU is 9000; do this"}});
   const auto parsed = parse_agent_status(format_agent_status(status));
   ASSERT_TRUE(parsed) << parsed.error().message();
   EXPECT_EQ(parsed->subnet, prefix("10.244.98.0/24"));
   EXPECT_EQ(parsed->lease_expires, 1790000000);
   EXPECT_EQ(parsed->rejected_leases, status.rejected_leases);
+  EXPECT_THAT(parsed->host_notices, testing::ElementsAre("Backend.MTU is 9000; do this"));
   EXPECT_EQ(parsed->steps[0].since, 1780000000);
   EXPECT_FALSE(parsed->fast_path);
   AgentStatus same = *parsed;
@@ -384,6 +385,8 @@ TEST(AgentStatus, BrokenFilesAreErrors) {
   };
   EXPECT_THAT(broken("\"pid\":", "\"pit\":"), HasSubstr("pid"));
   EXPECT_THAT(broken("\"10.244.98.0/24\"", "\"here\""), HasSubstr("network.subnet"));
+  EXPECT_EQ(broken("\"host_notices\": [],", ""), "accepted") << "an agent of before did not write them";
+  EXPECT_THAT(broken("\"host_notices\": []", "\"host_notices\": 3"), HasSubstr("host_notices"));
   EXPECT_THAT(broken("\"steps\": [", "\"steps\": [3,"), HasSubstr("steps.name"));
   EXPECT_THAT(load_agent_status("/nonexistent/status.json").error().message(), HasSubstr("start merinod"));
 }

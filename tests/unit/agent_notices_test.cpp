@@ -38,6 +38,29 @@ LinkAddress address(unsigned link, const char* text) {
   return out;
 }
 
+NoticeFacts about(std::vector<RejectedLease> ignored) {
+  NoticeFacts facts;
+  facts.ignored = std::move(ignored);
+  return facts;
+}
+
+// A step that is as it is for so long.
+StepState step(const char* name, StepCondition condition, std::chrono::seconds since) {
+  StepState state;
+  state.name = name;
+  state.condition = condition;
+  state.error = "the error; its remedy";
+  state.since = std::chrono::system_clock::time_point(std::chrono::hours(1)) - since;
+  return state;
+}
+
+std::vector<OperatorNotice> of_steps(std::vector<StepState> steps) {
+  NoticeFacts facts;
+  facts.steps = std::move(steps);
+  facts.now = std::chrono::system_clock::time_point(std::chrono::hours(1));
+  return current_notices(make_node(), facts);
+}
+
 TEST(HostNotices, AnMtuThatTheUplinkDoesNotCarry) {
   Node node = make_node();
   EXPECT_THAT(host_notices(node, {address(2, "192.168.88.11/24")}), IsEmpty());
@@ -59,30 +82,53 @@ TEST(HostNotices, APodNetworkThatIsTheUplinks) {
 
 TEST(CurrentNotices, AKernelThatLacksSomething) {
   Node node = make_node();
-  EXPECT_THAT(current_notices(node, {}, {}), IsEmpty());
+  EXPECT_THAT(current_notices(node, {}), IsEmpty());
   node.conntrack = false;
-  ASSERT_THAT(current_notices(node, {}, {}), SizeIs(1));
-  EXPECT_EQ(current_notices(node, {}, {})[0].reason, "KernelLacksFeature");
+  ASSERT_THAT(current_notices(node, {}), SizeIs(1));
+  EXPECT_EQ(current_notices(node, {})[0].reason, "KernelLacksFeature");
+  NoticeFacts without_programs;
+  without_programs.steps = {step("programs", StepCondition::waiting, minutes(0))};
+  EXPECT_THAT(current_notices(node, without_programs), IsEmpty()) << "it has not been asked yet";
   node.conf.fast_path = false;
-  EXPECT_THAT(current_notices(node, {}, {}), IsEmpty()) << "switched off on purpose";
+  EXPECT_THAT(current_notices(node, {}), IsEmpty()) << "switched off on purpose";
+}
+
+TEST(CurrentNotices, ProgramsThatTheKernelDoesNotTake) {
+  EXPECT_THAT(of_steps({step("programs", StepCondition::ok, minutes(9)), step("programs", StepCondition::waiting, minutes(9))}), IsEmpty());
+  const auto notices = of_steps({step("programs", StepCondition::failed, minutes(0))});
+  ASSERT_THAT(notices, SizeIs(1)) << "at once";
+  EXPECT_EQ(notices[0].reason, "ProgramsNotLoaded");
+  EXPECT_EQ(notices[0].message, "merinod could not load its BPF programs: the error; its remedy");
+}
+
+TEST(CurrentNotices, AStepThatGoesOnFailing) {
+  EXPECT_THAT(of_steps({step("device", StepCondition::failed, std::chrono::seconds(59))}), IsEmpty()) << "in passing";
+  const auto notices = of_steps({step("device", StepCondition::failed, minutes(1)), step("route", StepCondition::waiting, minutes(1))});
+  ASSERT_THAT(notices, SizeIs(1)) << "what waits for it is no news";
+  EXPECT_EQ(notices[0].reason, "StepFailed");
+  EXPECT_EQ(notices[0].message, "merinod cannot get device in order: the error; its remedy");
 }
 
 TEST(CurrentNotices, OneNodeSpeaksOfOthersLeases) {
   const std::vector<RejectedLease> ignored = {{"node9", "its annotations are nonsense"}};
   Node first = make_node();
-  ASSERT_THAT(current_notices(first, ignored, {}), SizeIs(1));
-  EXPECT_EQ(current_notices(first, ignored, {})[0].reason, "LeaseIgnored");
+  ASSERT_THAT(current_notices(first, about(ignored)), SizeIs(1));
+  EXPECT_EQ(current_notices(first, about(ignored))[0].reason, "LeaseIgnored");
   Node second = make_node();
   second.lease = lease("10.244.2.0/24");
-  EXPECT_THAT(current_notices(second, ignored, {}), IsEmpty());
-  ASSERT_THAT(current_notices(second, {{"10.244.2.0-25", "overlaps"}}, {}), SizeIs(1)) << "its own affair";
-  EXPECT_EQ(current_notices(second, {{"10.244.2.0-25", "overlaps"}}, {})[0].reason, "SubnetConflict");
+  EXPECT_THAT(current_notices(second, about(ignored)), IsEmpty());
+  ASSERT_THAT(current_notices(second, about({{"10.244.2.0-25", "overlaps"}})), SizeIs(1)) << "its own affair";
+  EXPECT_EQ(current_notices(second, about({{"10.244.2.0-25", "overlaps"}}))[0].reason, "SubnetConflict");
+  const auto of_kubernetes = current_notices(second, about({{"node9", "overlaps", lease("10.244.2.128/25")}}));
+  ASSERT_THAT(of_kubernetes, SizeIs(1)) << "its key is the Node's name";
+  EXPECT_EQ(of_kubernetes[0].reason, "SubnetConflict");
+  EXPECT_THAT(current_notices(second, about({{"node9", "overlaps", lease("10.244.1.128/25")}})), IsEmpty()) << "another's affair";
 }
 
 TEST(CurrentNotices, AFloodIsCut) {
   std::vector<RejectedLease> many;
   for (int i = 0; i < 1000; ++i) many.push_back({"node" + std::to_string(i), "nonsense"});
-  EXPECT_THAT(current_notices(make_node(), many, {}), SizeIs(20));
+  EXPECT_THAT(current_notices(make_node(), about(many)), SizeIs(20));
 }
 
 class ListeningStore : public LeaseStore {

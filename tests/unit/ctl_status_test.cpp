@@ -166,6 +166,11 @@ TEST(Status, ALeaseWithoutEnd) {
   EXPECT_THAT(status_text(facts, report, Colours::off), HasSubstr("lease     10.244.1.0/24 of 10.244.0.0/16\n"));
 }
 
+TEST(Status, WhatConfigurationAndInterfacesDoNotFit) {
+  const Finding problem = only_problem([](StatusFacts& facts) { facts.agent->host_notices = {"Backend.MTU is 9000; set it to 1500"}; });
+  EXPECT_EQ(problem.what, "Backend.MTU is 9000; set it to 1500");
+}
+
 TEST(Status, NoProgramsAreLoaded) {
   const Finding problem = only_problem([](StatusFacts& facts) {
     facts.config = std::optional<merino_config>();

@@ -83,7 +83,7 @@ class Agent {
   void take_time(Clock::time_point now);
   void pass(Clock::time_point now);
   void publish();
-  [[nodiscard]] AgentMetrics metrics_of(const AgentStatus& status) const;
+  [[nodiscard]] AgentMetrics metrics_of(const AgentStatus& status, const std::vector<OperatorNotice>& notices) const;
   void request(unsigned cause, Clock::time_point now);
 
   Node node_;
@@ -216,7 +216,7 @@ void Agent::pass(Clock::time_point now) {
 
 // The file first: who is told "ready" by the others may read it.
 void Agent::publish() {
-  const AgentStatus status = make_status(node_, reconciler_.states(), site_.ignored_leases);
+  const AgentStatus status = make_status(node_, reconciler_.states(), site_.ignored_leases, site_.host_notices);
   const std::string missing = fmt::format("{}", fmt::join(status.missing, "; "));
   const std::string text = format_agent_status(status);
   const auto current = read_file(kAgentStatusPath);
@@ -232,12 +232,14 @@ void Agent::publish() {
   }
   service_.status(status.ready ? fmt::format("ready, subnet {}", to_string(status.subnet)) : "not ready: " + missing);
   if (status.ready) service_.ready();
-  notice_teller_.tell(site_.store, current_notices(node_, site_.ignored_leases, site_.host_notices), last_pass_end_);
+  const std::vector<OperatorNotice> notices =
+      current_notices(node_, {site_.host_notices, site_.ignored_leases, reconciler_.states(), std::chrono::system_clock::now()});
+  notice_teller_.tell(site_.store, notices, last_pass_end_);
   boards_.health.publish(status.missing);
-  boards_.metrics.publish(metrics_of(status));
+  boards_.metrics.publish(metrics_of(status, notices));
 }
 
-AgentMetrics Agent::metrics_of(const AgentStatus& status) const {
+AgentMetrics Agent::metrics_of(const AgentStatus& status, const std::vector<OperatorNotice>& notices) const {
   AgentMetrics metrics;
   metrics.node_labels = {{"backend", status.backend}, {"uplink", status.uplink}};
   for (const Family family : kFamilies) {
@@ -253,6 +255,10 @@ AgentMetrics Agent::metrics_of(const AgentStatus& status) const {
   metrics.leases = node_.leases.leases.size();
   metrics.rejected_leases = site_.ignored_leases.size();
   metrics.off_segment = site_.peer_selector.off_segment();
+  for (const char* reason : kNoticeReasons) metrics.notices.emplace_back(reason, 0);
+  for (const OperatorNotice& notice : notices) {
+    for (auto& [reason, count] : metrics.notices) count += reason == notice.reason ? 1 : 0;
+  }
   metrics.store = site_.store.state();
   metrics.steps = reconciler_.states();
   metrics.passes = pass_times_;

@@ -182,6 +182,8 @@ void add_agent(Page& page, const AgentMetrics& agent) {
   page.gauge("merino_node_info", "What this node is; always 1.").add(1, std::move(node));
   page.gauge("merino_ready", "1 if pods of this node reach the network: what /readyz says.").add(agent.ready ? 1 : 0);
   page.gauge("merino_fast_path_enabled", "0 if every packet goes through the kernel's stack.").add(agent.fast_path ? 1 : 0);
+  Rows notices = page.gauge("merino_notices", "What an operator must know and holds now, by the reason that its Event has.");
+  for (const auto& [reason, count] : agent.notices) notices.add(static_cast<double>(count), {{"reason", reason}});
   add_leases(page, agent);
   add_store(page, agent);
   page.histogram("merino_reconcile_duration_seconds", "Passes over the steps that are due.").add(agent.passes);

@@ -26,6 +26,7 @@ struct AgentMetrics {
   size_t leases = 0;  // of all nodes
   size_t rejected_leases = 0;
   std::vector<OffSegment> off_segment;
+  std::vector<std::pair<std::string, size_t>> notices;  // how many hold, for each reason
   StoreState store;
   std::vector<StepState> steps;
   DurationHistogram passes;

@@ -210,7 +210,8 @@ SubnetEnv make_subnet_env(const Node& node) {
   return env;
 }
 
-AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, const std::vector<RejectedLease>& rejected) {
+AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, const std::vector<RejectedLease>& rejected,
+                        const std::vector<OperatorNotice>& of_host) {
   AgentStatus status;
   status.version = kVersion;
   status.pid = getpid();
@@ -237,6 +238,7 @@ AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, c
     }
     status.rejected_leases.push_back({lease.key, lease.reason});
   }
+  for (const OperatorNotice& notice : of_host) status.host_notices.push_back(notice.message);
   for (const StepState& step : steps) {
     status.steps.push_back({step.name, condition_name(step.condition), step.error, to_unix(step.since)});
     if (step.condition != StepCondition::ok && !is_aside(step.name)) status.missing.push_back(fmt::format("{}: {}", step.name, step.error));

@@ -91,7 +91,8 @@ LeaseVerdict judge_lease(const Node& node, const Lease& lease);
 SubnetEnv make_subnet_env(const Node& node);
 
 // `steps` decide readiness: each must have succeeded, and not be failed now, unless its name is in kStepsAside.
-AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, const std::vector<RejectedLease>& rejected);
+AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, const std::vector<RejectedLease>& rejected,
+                        const std::vector<OperatorNotice>& of_host = {});
 
 // Steps that do not keep a node from being ready: one pod that cannot be mended is that pod's matter; and what flanneld makes again beside
 // merinod does no harm to what merinod has (a device that could not be taken over does, and shows as the route's). Without wire_xdp,

@@ -13,9 +13,28 @@ constexpr size_t kLeasesTold = 20;
 // Does this node speak for the cluster?
 bool is_first(const Node& node) { return node.leases.leases.empty() || !(node.leases.leases.front().subnet < node.lease.subnet); }
 
-bool overlaps_own(const Node& node, const std::string& key) {
-  const auto subnet = parse_subnet_key(key);
+// Keys of Kubernetes' store are names of Nodes.
+bool overlaps_own(const Node& node, const RejectedLease& rejected) {
+  if (rejected.lease) return overlap(rejected.lease->subnet, node.lease.subnet);
+  const auto subnet = parse_subnet_key(rejected.key);
   return subnet && overlap(*subnet, node.lease.subnet);
+}
+
+// Without them nobody has asked the kernel about conntrack.
+bool has_programs(const std::vector<StepState>& steps) {
+  return std::none_of(steps.begin(), steps.end(),
+                      [](const StepState& step) { return step.name == "programs" && step.condition != StepCondition::ok; });
+}
+
+void add_steps_notices(const NoticeFacts& facts, std::vector<OperatorNotice>& notices) {
+  for (const StepState& step : facts.steps) {
+    if (step.condition != StepCondition::failed) continue;
+    if (step.name == "programs") {
+      notices.push_back({"ProgramsNotLoaded", "merinod could not load its BPF programs: " + step.error});
+    } else if (facts.now - step.since >= kStepPatience) {
+      notices.push_back({"StepFailed", fmt::format("merinod cannot get {} in order: {}", step.name, step.error)});
+    }
+  }
 }
 
 }  // namespace
@@ -41,18 +60,18 @@ std::vector<OperatorNotice> host_notices(const Node& node, const std::vector<Lin
   return notices;
 }
 
-std::vector<OperatorNotice> current_notices(const Node& node, const std::vector<RejectedLease>& ignored,
-                                            std::vector<OperatorNotice> of_host) {
-  std::vector<OperatorNotice> notices = std::move(of_host);
-  if (node.conf.fast_path && !fast_path_obstacle(node).empty()) {
+std::vector<OperatorNotice> current_notices(const Node& node, const NoticeFacts& facts) {
+  std::vector<OperatorNotice> notices = facts.of_host;
+  if (has_programs(facts.steps) && node.conf.fast_path && !fast_path_obstacle(node).empty()) {
     notices.push_back(
         {"KernelLacksFeature",
          fmt::format("packets of pods take the slow path: {}; load nf_conntrack, or take Linux 5.19 or later", fast_path_obstacle(node))});
   }
+  add_steps_notices(facts, notices);
   const bool speaks = is_first(node);
   size_t told = 0;
-  for (const RejectedLease& lease : ignored) {
-    const bool own_affair = overlaps_own(node, lease.key);
+  for (const RejectedLease& lease : facts.ignored) {
+    const bool own_affair = overlaps_own(node, lease);
     if ((!own_affair && !speaks) || ++told > kLeasesTold) continue;
     notices.push_back({own_affair ? "SubnetConflict" : "LeaseIgnored",
                        fmt::format("lease {} is ignored: {}; merinoctl leases lists all", lease.key, lease.reason)});

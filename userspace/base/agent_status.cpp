@@ -139,6 +139,7 @@ std::string format_agent_status(const AgentStatus& status) {
   network["ip_masq"] = status.ip_masq;
   root["lease_expires"] = status.lease_expires;
   root["fast_path"] = {{"on", status.fast_path}, {"why", status.fast_path_why}};
+  root["host_notices"] = status.host_notices;
   root["rejected_leases"] = ordered_json::array();
   for (const auto& rejected : status.rejected_leases)
     root["rejected_leases"].push_back({{"key", rejected.key}, {"reason", rejected.reason}});
@@ -165,6 +166,7 @@ Result<AgentStatus> parse_agent_status(const std::string& text) {
   const Reader fast_path = root.inside("fast_path");
   fast_path.get("on", status.fast_path);
   fast_path.get("why", status.fast_path_why);
+  if (document.contains("host_notices")) root.get("host_notices", status.host_notices);
   read_rejected(root, status, problem);
   read_steps(root, status, problem);
   if (!problem.empty()) return fail(ErrorKind::decode, "{} is missing or of the wrong type", problem);

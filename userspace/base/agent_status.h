@@ -7,13 +7,14 @@
 //                "vtep_mac": "46:65:8d:36:f7:4e", "mtu": 1450, "ip_masq": true},
 //    "lease_expires": 1790000000,
 //    "fast_path": {"on": true, "why": ""},
+//    "host_notices": ["Backend.MTU is 9000, but the uplink eth0 carries 1500 bytes: ..."],
 //    "rejected_leases": [{"key": "10.244.7.0-24", "reason": "..."}],
 //    "steps": [{"name": "device", "condition": "ok", "error": "", "since": 1780000000}]}
 //
 // What belongs to IPv6 stands under the same names with "_ipv6" at the end; what belongs to a family that the node does not use is left
-// out. Of many rejected leases the first 200 are listed, and the last entry ("...") counts the others. Times are seconds since the epoch;
-// `lease_expires` is 0 for a lease that does not end; `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from
-// being ready.
+// out; `host_notices` may be missing, as in the file of an older agent. Of many rejected leases the first 200 are listed, and the last
+// entry ("...") counts the others. Times are seconds since the epoch; `lease_expires` is 0 for a lease that does not end; `condition` is
+// "ok", "failed" or "waiting"; `missing` says what keeps the node from being ready.
 #pragma once
 
 #include <cstdint>
@@ -68,7 +69,8 @@ struct AgentStatus {
 
   int64_t lease_expires = kLeaseWithoutEnd;
   bool fast_path = false;
-  std::string fast_path_why;  // why it is off
+  std::string fast_path_why;              // why it is off
+  std::vector<std::string> host_notices;  // what configuration and interfaces do not fit: sentences with their remedies
   std::vector<Rejected> rejected_leases;
   std::vector<Step> steps;
 

@@ -140,8 +140,10 @@ LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
   for (const auto* node : candidates) {
     const Subnets subnets = of_families(node->second.lease.subnet, networks);
     if (const auto* holder = accepted.overlapping(subnets)) {
-      set.rejected.push_back({printable(node->first), fmt::format("podCIDR {} overlaps {} of the older node {}", to_string(subnets),
-                                                                  to_string(holder->second.lease.subnet), printable(holder->first))});
+      set.rejected.push_back({printable(node->first),
+                              fmt::format("podCIDR {} overlaps {} of the older node {}", to_string(subnets),
+                                          to_string(holder->second.lease.subnet), printable(holder->first)),
+                              node->second.lease});
     } else {
       accepted.add(subnets, *node);
       Lease lease = node->second.lease;

@@ -49,6 +49,8 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
         {fmt::format("merinod is not running (its last pid was {}): pods go on, but changes of other nodes are not followed", agent.pid),
          fmt::format("systemctl start merino; {}", kAgentLog)});
   }
+  // The sentence has its remedy.
+  for (const std::string& notice : agent.host_notices) report.problems.push_back({notice, ""});
   for (const auto& rejected : agent.rejected_leases) {
     report.notices.push_back(
         {fmt::format("lease {} is ignored: {}", rejected.key, rejected.reason), "mend or remove it where the leases are kept"});
