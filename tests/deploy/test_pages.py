@@ -77,6 +77,16 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete('merinoctl p'), {'pods', 'peers'})
         self.assertEqual(self.complete('merinod '), {'install-cni'})
 
+    def test_every_flag_is_offered(self):
+        for command in [['merinod'], ['merinod', 'install-cni'], *(['merinoctl', each] for each in COMMANDS)]:
+            self.assertEqual(flags_of(*command) - self.complete(' '.join([*command, '--'])), set(), command)
+
+    def test_every_choice_of_a_value_is_offered(self):
+        """{a,b} behind a flag of --help."""
+        for command in [['merinod'], *(['merinoctl', each] for each in COMMANDS)]:
+            for flag, choices in re.findall(r'^  (?:-\w,)?(--[a-z-]+) (?:TEXT)?:\{([^}]*)\}', help_of(*command), re.MULTILINE):
+                self.assertEqual(self.complete(' '.join([*command, flag, ''])), set(choices.split(',')), [*command, flag])
+
     def test_options_and_values(self):
         self.assertIn('--dport', self.complete('merinoctl route --'))
         self.assertNotIn('--dport', self.complete('merinoctl status --'))

@@ -152,6 +152,7 @@ TEST_F(Merinoctl, RouteFromTheWireAndItsRefusals) {
   EXPECT_EQ(ping.at("end"), "sent");
 
   const std::string text = ctl(a_, fmt::format("route {} {}", pod.address(), far.address())).out;
+  EXPECT_EQ(ctl(a_, fmt::format("route default/container-a1 {}", far.address())).out, text);
   EXPECT_THAT(text, AllOf(HasSubstr("from_pod on "), HasSubstr("encap"), HasSubstr("sent to node " + b_.address())));
   EXPECT_EQ(ctl(a_, fmt::format("route {} 10.244.250.7", pod.address())).exit_code, 2) << "dropped";
   EXPECT_EQ(ctl(a_, fmt::format("route {} {}", pod.address(), far.address())).exit_code, 0);
@@ -250,6 +251,9 @@ TEST(MerinoctlDualStack, CheckOfPods) {
     EXPECT_THAT(base.err, HasSubstr("is no pod's address, but node " + b.address(family) + "'s own"));
   }
   EXPECT_EQ(ctl(a, "check --pod nonsense").exit_code, 1);
+  const json by_name = ctl_json(a, "check --pod default/container-a1 --count 1");
+  ASSERT_EQ(by_name.at("pods").size(), 2U) << "both families: " << by_name.dump(1);
+  EXPECT_EQ(by_name.at("pods").at(0).at("name"), "default/container-a1");
   EXPECT_FALSE(ctl_json(a, fmt::format("check {} --pod {}", b.address(), far.address())).at("peers").empty());
 
   far.must("nft 'add table inet f; add chain inet f in { type filter hook input priority 0; }; add rule inet f in meta l4proto tcp drop'");

@@ -209,6 +209,10 @@ TEST(Status, WhatDoesNotHurtIsANotice) {
                 facts.agent->rejected_leases = {{"10.244.7.0-24", "bad MAC"}};
               }).what,
               HasSubstr("lease 10.244.7.0-24 is ignored: bad MAC"));
+  EXPECT_THAT(only_notice([](StatusFacts& facts) {
+                facts.agent->rejected_leases = {{"10.244.7.0-24", "bad MAC", "worker-7\n"}};
+              }).what,
+              HasSubstr("lease 10.244.7.0-24 of worker-7\\x0a is ignored: bad MAC"));
   EXPECT_THAT(only_notice([](StatusFacts& facts) { facts.pods->at(0).attachment->complete = false; }).what, HasSubstr("being added"));
   EXPECT_THAT(only_notice([](StatusFacts& facts) { facts.own_program_id = 6; }).what, HasSubstr("another build"));
   EXPECT_THAT(only_notice([](StatusFacts& facts) { facts.broken_records = {"/run/merino/attachments/x: not JSON"}; }).what,

@@ -45,6 +45,20 @@ TEST(Pods, EntryAndRecordOfOneAddressAreOneRow) {
   EXPECT_EQ(pod_trouble(row), "");
 }
 
+TEST(Pods, AreMeantByAddressOrByName) {
+  PodRow named = sound_row();
+  named.attachment->pod_namespace = "default";
+  named.attachment->pod_name = "web-0";
+  PodRow second = named;
+  second.address = *IpAddress::parse("fd00::2");
+  const std::vector<PodRow> rows{named, second};
+  EXPECT_EQ(addresses_meant("default/web-0", rows).value(), (std::vector{named.address, second.address}));
+  EXPECT_EQ(addresses_meant("10.9.9.9", rows).value(), std::vector{*IpAddress::parse("10.9.9.9")});
+  const auto nobody = addresses_meant("web-0", rows);
+  ASSERT_FALSE(nobody);
+  EXPECT_EQ(nobody.error().message(), "\"web-0\" is neither an address nor a pod of this node; merinoctl pods lists them");
+}
+
 TEST(Pods, WhatIsOnlyOnOneSideIsShownAndNamed) {
   const auto rows = join_pods({entry("10.244.1.3")}, {attachment("10.244.1.2/24")});
   ASSERT_EQ(rows.size(), 2u);

@@ -88,6 +88,11 @@ std::string condition_name(StepCondition condition) {
   return "";
 }
 
+// Of the node, unless the key is that name.
+std::string name_beside(const RejectedLease& lease) {
+  return lease.lease && lease.lease->node_name != lease.key ? lease.lease->node_name : "";
+}
+
 bool is_aside(const std::string& step) { return std::find(std::begin(kStepsAside), std::end(kStepsAside), step) != std::end(kStepsAside); }
 
 }  // namespace
@@ -236,7 +241,7 @@ AgentStatus make_status(const Node& node, const std::vector<StepState>& steps, c
       status.rejected_leases.push_back({"...", fmt::format("{} more", rejected.size() - kRejectedListed)});
       break;
     }
-    status.rejected_leases.push_back({lease.key, lease.reason});
+    status.rejected_leases.push_back({lease.key, lease.reason, name_beside(lease)});
   }
   for (const OperatorNotice& notice : of_host) status.host_notices.push_back(notice.message);
   for (const StepState& step : steps) {

@@ -27,7 +27,7 @@ PeerUpdate PeerSelector::update(const Node& node) {
     LeaseVerdict verdict = judge_lease(node, *lease);
     update.come.insert(update.come.end(), verdict.peers.begin(), verdict.peers.end());
     if (!verdict.reason.empty() || !verdict.off_segment.empty())
-      remarks_.insert_or_assign(lease->subnet, Remark{std::move(verdict.reason), std::move(verdict.off_segment)});
+      remarks_.insert_or_assign(lease->subnet, Remark{lease, std::move(verdict.reason), std::move(verdict.off_segment)});
   }
   peers_ += update.come.size() - update.gone.size();
   return update;
@@ -36,7 +36,7 @@ PeerUpdate PeerSelector::update(const Node& node) {
 std::vector<RejectedLease> PeerSelector::ignored(const Node& node) const {
   std::vector<RejectedLease> ignored = node.leases.rejected;
   for (const auto& [subnet, remark] : remarks_) {
-    if (!remark.reason.empty()) ignored.push_back({format_subnet_key(subnet), remark.reason});
+    if (!remark.reason.empty()) ignored.push_back({format_subnet_key(subnet), remark.reason, *remark.lease});
   }
   return ignored;
 }

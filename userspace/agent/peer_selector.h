@@ -41,6 +41,7 @@ class PeerSelector {
   };
   // What there is to say of a lease.
   struct Remark {
+    LeaseList::Item lease;
     std::string reason;
     std::vector<OffSegment> off_segment;
   };

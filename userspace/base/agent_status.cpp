@@ -91,6 +91,7 @@ void read_rejected(const Reader& root, AgentStatus& status, std::string& problem
     AgentStatus::Rejected rejected;
     reader.get("key", rejected.key);
     reader.get("reason", rejected.reason);
+    if (element.is_object() && element.contains("node")) reader.get("node", rejected.node);
     status.rejected_leases.push_back(std::move(rejected));
   }
 }
@@ -142,7 +143,7 @@ std::string format_agent_status(const AgentStatus& status) {
   root["host_notices"] = status.host_notices;
   root["rejected_leases"] = ordered_json::array();
   for (const auto& rejected : status.rejected_leases)
-    root["rejected_leases"].push_back({{"key", rejected.key}, {"reason", rejected.reason}});
+    root["rejected_leases"].push_back({{"key", rejected.key}, {"reason", rejected.reason}, {"node", rejected.node}});
   root["steps"] = ordered_json::array();
   for (const auto& step : status.steps) {
     root["steps"].push_back({{"name", step.name}, {"condition", step.condition}, {"error", step.error}, {"since", step.since}});

@@ -8,13 +8,13 @@
 //    "lease_expires": 1790000000,
 //    "fast_path": {"on": true, "why": ""},
 //    "host_notices": ["Backend.MTU is 9000, but the uplink eth0 carries 1500 bytes: ..."],
-//    "rejected_leases": [{"key": "10.244.7.0-24", "reason": "..."}],
+//    "rejected_leases": [{"key": "10.244.7.0-24", "reason": "...", "node": "worker-7"}],
 //    "steps": [{"name": "device", "condition": "ok", "error": "", "since": 1780000000}]}
 //
 // What belongs to IPv6 stands under the same names with "_ipv6" at the end; what belongs to a family that the node does not use is left
-// out; `host_notices` may be missing, as in the file of an older agent. Of many rejected leases the first 200 are listed, and the last
-// entry ("...") counts the others. Times are seconds since the epoch; `lease_expires` is 0 for a lease that does not end; `condition` is
-// "ok", "failed" or "waiting"; `missing` says what keeps the node from being ready.
+// out; `host_notices` and `node` may be missing, as in the file of an older agent. Of many rejected leases the first 200 are listed, and
+// the last entry ("...") counts the others. Times are seconds since the epoch; `lease_expires` is 0 for a lease that does not end;
+// `condition` is "ok", "failed" or "waiting"; `missing` says what keeps the node from being ready.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,7 @@ struct AgentStatus {
   struct Rejected {
     std::string key;
     std::string reason;
+    std::string node{};  // its name, if it is known and not the key
     bool operator==(const Rejected&) const = default;
   };
 

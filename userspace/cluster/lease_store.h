@@ -18,7 +18,7 @@ namespace merino {
 struct RejectedLease {
   std::string key;               // as the store names it
   std::string reason;            // what is wrong with it
-  std::optional<Lease> lease{};  // of a file or key that is a lease, and overlaps one that counts
+  std::optional<Lease> lease{};  // of what is a lease: it overlaps one that counts, or cannot be this node's peer
 };
 
 struct LeaseSet {

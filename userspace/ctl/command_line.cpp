@@ -17,8 +17,11 @@ void add_counters(CLI::App& app, Arguments& arguments) {
 }
 
 void add_route(CLI::App& app, Arguments& arguments) {
-  app.add_option("source", arguments.source, "address of the sender: a pod, this host, a pod of another node")->required()->type_name("");
-  app.add_option("destination", arguments.destination, "address of the receiver")->required()->type_name("");
+  app.add_option("source", arguments.source,
+                 "the sender: a pod of this node by name (namespace/name), or an address: of a pod, this host, a pod of another node")
+      ->required()
+      ->type_name("");
+  app.add_option("destination", arguments.destination, "the receiver, likewise")->required()->type_name("");
   app.add_option("--proto", arguments.protocol, "tcp, udp or icmp")
       ->capture_default_str()
       ->check(CLI::IsMember({"tcp", "udp", "icmp"}))
@@ -43,10 +46,13 @@ void add_trace(CLI::App& app, Arguments& arguments) {
 }
 
 void add_check(CLI::App& app, Arguments& arguments) {
-  app.add_option("node", arguments.nodes, "addresses of nodes, or of pods there; all peers if there is none")->type_name("");
-  app.add_option("--pod", arguments.pods, "address of a pod, of another node or of this one; may be repeated; no other nodes then")
+  app.add_option("node", arguments.nodes, "addresses or names of nodes, or addresses of pods there; all peers if there is none")
+      ->type_name("");
+  app.add_option("--pod", arguments.pods,
+                 "a pod's address, of another node or of this one, or the name of a pod of this node (namespace/name); may be repeated; no "
+                 "other nodes then")
       ->allow_extra_args(false)
-      ->type_name("ADDR");
+      ->type_name("WHO");
   app.add_option("--count", arguments.echo_count, "packets to each")->capture_default_str()->check(CLI::Range(1, 10000))->type_name("N");
 }
 

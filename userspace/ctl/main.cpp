@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <thread>
@@ -163,16 +164,26 @@ int show_trace(const Arguments& arguments) {
   return kFine;
 }
 
+// Of a name that means several addresses, the first of the other end's family.
+Result<IpAddress> end_of(const std::string& word, const std::string& other, const std::vector<PodRow>& pods) {
+  const std::vector<IpAddress> meant = TRY(addresses_meant(word, pods));
+  const std::vector<IpAddress> others = TRY(addresses_meant(other, pods));
+  const auto fits = std::find_if(meant.begin(), meant.end(), [&](const IpAddress& address) {
+    return std::any_of(others.begin(), others.end(), [&](const IpAddress& each) { return each.family() == address.family(); });
+  });
+  return fits == meant.end() ? meant.front() : *fits;
+}
+
 Result<RouteAnswer> ask_route(const Arguments& arguments) {
+  PodsRead pods = TRY(read_pod_rows());
   PacketFlow flow;
-  flow.source = TRY(IpAddress::parse(arguments.source));
-  flow.destination = TRY(IpAddress::parse(arguments.destination));
+  flow.source = TRY(end_of(arguments.source, arguments.destination, pods.rows));
+  flow.destination = TRY(end_of(arguments.destination, arguments.source, pods.rows));
   flow.protocol = arguments.protocol == "udp" ? Protocol::udp : arguments.protocol == "icmp" ? Protocol::icmp : Protocol::tcp;
   flow.source_port = arguments.source_port;
   flow.destination_port = arguments.destination_port;
   const Trial trial = TRY(Trial::open());
   Netlink netlink = TRY(Netlink::open());
-  PodsRead pods = TRY(read_pod_rows());
   return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers()), read_node_names()}, flow);
 }
 

@@ -24,12 +24,14 @@ constexpr size_t kSmallPacket = 84;
 constexpr milliseconds kPatience{1000};
 constexpr unsigned kThreads = 8;
 
-bool is_named(const Peer& peer, const std::string& name) {
-  const auto address = IpAddress::parse(name);
-  return address ? peer.underlay == *address || peer.subnet.contains(*address) : peer.subnet.to_string() == name;
+bool is_named(const Peer& peer, const std::string& word, const NodeNames& names) {
+  const auto address = IpAddress::parse(word);
+  if (address) return peer.underlay == *address || peer.subnet.contains(*address);
+  return peer.subnet.to_string() == word || node_name(peer.underlay, names) == word;
 }
 
-Result<std::vector<Peer>> choose_peers(const std::vector<Peer>& all, const CheckRequest& request, CheckReport& report) {
+Result<std::vector<Peer>> choose_peers(const std::vector<Peer>& all, const NodeNames& names, const CheckRequest& request,
+                                       CheckReport& report) {
   if (request.nodes.empty()) {
     if (!request.pods.empty()) return std::vector<Peer>();
     if (all.size() <= request.limit) return all;
@@ -38,20 +40,21 @@ Result<std::vector<Peer>> choose_peers(const std::vector<Peer>& all, const Check
     return std::vector<Peer>(all.begin(), all.begin() + static_cast<ptrdiff_t>(request.limit));
   }
   std::vector<Peer> chosen;
-  for (const std::string& name : request.nodes) {
-    const auto found = std::find_if(all.begin(), all.end(), [&](const Peer& peer) { return is_named(peer, name); });
-    if (found == all.end())
-      return with_remedy(fail(ErrorKind::not_found, "{} is no peer of this node", name), "merinoctl peers lists them");
-    chosen.push_back(*found);
+  for (const std::string& word : request.nodes) {
+    const size_t before = chosen.size();
+    std::copy_if(all.begin(), all.end(), std::back_inserter(chosen), [&](const Peer& peer) { return is_named(peer, word, names); });
+    if (chosen.size() == before)
+      return with_remedy(fail(ErrorKind::not_found, "{} is no peer of this node", word), "merinoctl peers lists them");
   }
   return chosen;
 }
 
 // What is known of an address that is to be a pod's.
-Result<PodCheck> find_pod(const std::string& text, const std::vector<PodRow>& pods, const std::vector<Peer>& peers,
+Result<PodCheck> find_pod(const IpAddress& address, const std::vector<PodRow>& pods, const std::vector<Peer>& peers,
                           const AgentStatus& agent) {
+  const std::string text = address.to_string();
   PodCheck check;
-  check.address = TRY(IpAddress::parse(text));
+  check.address = address;
   const auto row = std::find_if(pods.begin(), pods.end(), [&](const PodRow& each) { return each.address == check.address && each.entry; });
   if (row != pods.end()) {
     check.name = row->attachment ? pod_title(*row) : "";
@@ -206,17 +209,19 @@ void add_findings(std::vector<Finding> findings, CheckReport& report) {
 Status choose_targets(const CheckRequest& request, const StatusFacts& facts, const AgentStatus& agent, CheckReport& report) {
   const std::vector<Peer> all = TRY(Result<std::vector<Peer>>(facts.peers));
   const NodeNames names = read_node_names();
-  for (const Peer& peer : TRY(choose_peers(all, request, report))) {
+  for (const Peer& peer : TRY(choose_peers(all, names, request, report))) {
     PeerCheck& check = report.peers.emplace_back();
     check.peer = peer;
     check.name = node_name(peer.underlay, names);
   }
   if (request.pods.empty()) return ok();
   const std::vector<PodRow> rows = TRY(Result<std::vector<PodRow>>(facts.pods));
-  for (const std::string& text : request.pods) {
-    PodCheck check = TRY(find_pod(text, rows, all, agent));
-    if (check.peer) check.node = node_name(check.peer->underlay, names);
-    report.pods.push_back(std::move(check));
+  for (const std::string& word : request.pods) {
+    for (const IpAddress& address : TRY(addresses_meant(word, rows))) {
+      PodCheck check = TRY(find_pod(address, rows, all, agent));
+      if (check.peer) check.node = node_name(check.peer->underlay, names);
+      report.pods.push_back(std::move(check));
+    }
   }
   return ok();
 }

@@ -9,8 +9,8 @@
 namespace merino::ctl {
 
 struct CheckRequest {
-  std::vector<std::string> nodes;  // addresses of nodes, or of their subnets; empty: all
-  std::vector<std::string> pods;   // addresses of pods; with these, no nodes but those that are named
+  std::vector<std::string> nodes;  // names or addresses of nodes, or their subnets; empty: all
+  std::vector<std::string> pods;   // addresses of pods, or names of this node's; with these, no nodes but those that are named
   int count = 5;                   // of echoes to each
   size_t limit = 64;               // of peers, unless they are named
 };

@@ -25,17 +25,8 @@ void interrupt(int) { interrupted = 1; }
 Result<std::vector<IpAddress>> addresses_of(const std::vector<std::string>& words, const std::vector<PodRow>& pods) {
   std::vector<IpAddress> addresses;
   for (const std::string& word : words) {
-    if (const auto address = IpAddress::parse(word)) {
-      addresses.push_back(*address);
-      continue;
-    }
-    const size_t before = addresses.size();
-    for (const PodRow& row : pods) {
-      if (pod_title(row) == word) addresses.push_back(row.address);
-    }
-    if (addresses.size() == before)
-      return with_remedy(fail(ErrorKind::not_found, "\"{}\" is neither an address nor a pod of this node", word),
-                         "merinoctl pods lists them");
+    const auto meant = TRY(addresses_meant(word, pods));
+    addresses.insert(addresses.end(), meant.begin(), meant.end());
   }
   return addresses;
 }

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/printable.h"
+
 namespace merino::ctl {
 
 namespace {
 
+constexpr size_t kLongestNodeName = 253;
 constexpr const char* kAgentLog = "see its log: journalctl -u merino";
 
 bool is_permission(const Error& error) { return error.sys_errno == EACCES || error.sys_errno == EPERM; }
@@ -52,8 +55,9 @@ void assess_agent(const StatusFacts& facts, StatusReport& report) {
   // The sentence has its remedy.
   for (const std::string& notice : agent.host_notices) report.problems.push_back({notice, ""});
   for (const auto& rejected : agent.rejected_leases) {
+    const std::string whose = rejected.node.empty() ? "" : fmt::format(" of {}", printable(rejected.node, kLongestNodeName));
     report.notices.push_back(
-        {fmt::format("lease {} is ignored: {}", rejected.key, rejected.reason), "mend or remove it where the leases are kept"});
+        {fmt::format("lease {}{} is ignored: {}", rejected.key, whose, rejected.reason), "mend or remove it where the leases are kept"});
   }
   if (!agent.fast_path) {
     report.notices.push_back(

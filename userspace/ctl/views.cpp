@@ -76,6 +76,16 @@ std::string pod_title(const PodRow& row) {
   return record.container_id.substr(0, kShortId);
 }
 
+Result<std::vector<IpAddress>> addresses_meant(const std::string& word, const std::vector<PodRow>& rows) {
+  if (const auto address = IpAddress::parse(word)) return std::vector<IpAddress>{*address};
+  std::vector<IpAddress> addresses;
+  for (const PodRow& row : rows) {
+    if (row.attachment && pod_title(row) == word) addresses.push_back(row.address);
+  }
+  if (!addresses.empty()) return addresses;
+  return with_remedy(fail(ErrorKind::not_found, "\"{}\" is neither an address nor a pod of this node", word), "merinoctl pods lists them");
+}
+
 std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours) {
   if (rows.empty()) return "no pods on this node\n";
   Table table{{{"ADDRESS"}, {"POD"}, {"INTERFACE"}, {"DELIVERY"}, {"STATE"}}, {}};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "ctl/node_names.h"
 #include "ctl/output.h"
 #include "ctl/table.h"
@@ -33,6 +34,9 @@ std::string pod_trouble(const PodRow& row);
 
 // The pod's name, "namespace/name"; the beginning of its container's ID where it has none, and "-" where there is no record.
 std::string pod_title(const PodRow& row);
+
+// What a user means by `word`: an address, or the addresses of the pod of this node that pods_text() calls so. not_found: neither.
+Result<std::vector<IpAddress>> addresses_meant(const std::string& word, const std::vector<PodRow>& rows);
 
 std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours);
 std::string pods_json(const std::vector<PodRow>& rows);
