@@ -123,7 +123,12 @@ TEST_F(Takeover, PodsOfTheBridgeAreServed) {
   EXPECT_TRUE(eventually([&] { return pods_in_map() == 2; })) << "old and fresh";
   EXPECT_FALSE(node_.run("ls /var/lib/cni/flannel/container-neighbour").ok());
   EXPECT_FALSE(node_.run("ls /var/lib/cni/networks/cbr0/" + neighbour.address()).ok());
-  EXPECT_TRUE(eventually([&] { return node_.must("ls /sys/fs/bpf/merino/links | grep -c pod_ || true") == "2\n"; }));
+  // As tcx links, or as filters below clsact on kernels before 6.6.
+  EXPECT_TRUE(eventually([&] {
+    return node_.must(
+               "{ ls /sys/fs/bpf/merino/links | grep pod_; for each in /sys/class/net/*; do tc filter show dev ${each##*/} ingress; done | "
+               "grep ' from_pod'; } | wc -l") == "2\n";
+  }));
 }
 
 // What cannot be proven is not touched, and works.
