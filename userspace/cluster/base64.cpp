@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <iterator>
 
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {

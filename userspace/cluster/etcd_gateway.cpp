@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "cluster/etcd_messages.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

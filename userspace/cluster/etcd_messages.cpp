@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/printable.h"
 #include "cluster/etcd_json.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

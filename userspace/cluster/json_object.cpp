@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 

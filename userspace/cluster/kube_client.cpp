@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
 #include "cluster/json_object.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

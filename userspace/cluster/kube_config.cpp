@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "cluster/base64.h"
 #include "cluster/kube_credentials.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

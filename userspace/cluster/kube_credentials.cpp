@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {

@@ -8,7 +8,7 @@
 #include <random>
 #include <utility>
 
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {

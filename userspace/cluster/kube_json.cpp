@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {

@@ -8,9 +8,9 @@
 #include <tuple>
 #include <vector>
 
+#include "base/printable.h"
 #include "cluster/disjoint.h"
 #include "cluster/json_object.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

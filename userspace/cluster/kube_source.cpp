@@ -6,10 +6,10 @@
 #include <mutex>
 #include <utility>
 
+#include "base/printable.h"
 #include "cluster/disjoint.h"
 #include "cluster/kube_event.h"
 #include "cluster/kube_follow.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

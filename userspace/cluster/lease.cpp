@@ -6,8 +6,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
 #include "cluster/json_object.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

@@ -7,8 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/printable.h"
 #include "cluster/disjoint.h"
-#include "cluster/printable.h"
 
 namespace merino {
 namespace {

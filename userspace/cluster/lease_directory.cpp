@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {

@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/printable.h"
 #include "cluster/json_object.h"
 #include "cluster/lease.h"
-#include "cluster/printable.h"
 #include "cluster/subnet_pool.h"
 
 namespace merino {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cluster/printable.h"
+#include "base/printable.h"
 
 namespace merino {
 namespace {

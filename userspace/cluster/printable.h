@@ -1,4 +1,0 @@
-// The name by which this part's sources know base/printable.h.
-#pragma once
-
-#include "base/printable.h"
