@@ -76,6 +76,8 @@ TEST_F(Merinoctl, NamesOfNodesStandBesideTheirAddresses) {
   for (const char* command : {"peers", "peers -o wide", "peers -o yaml", "leases", "leases -o wide", "leases -o yaml", "check"})
     EXPECT_THAT(ctl(a_, command).out, HasSubstr("worker-b")) << command;
   EXPECT_EQ(ctl_json(a_, "peers").at(0).at("node_name"), "worker-b");
+  EXPECT_EQ(ctl_json(a_, "check worker-b").at("peers").size(), 1U);
+  EXPECT_THAT(ctl(a_, "check worker-c").err, HasSubstr("worker-c is no peer of this node"));
   EXPECT_THAT(ctl(a_, fmt::format("route {} {}", pod.address(), far.address())).out,
               HasSubstr("sent to node " + b_.address() + " (worker-b) in a tunnel"));
   Process trace = a_.start(fmt::format("exec {} trace --addr {} --reason encap --count 1 --seconds 60", MERINOCTL, far.address()));

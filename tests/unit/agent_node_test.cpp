@@ -357,13 +357,17 @@ TEST(Node, AFloodOfRejectedLeasesIsCut) {
 TEST(Node, StatusSurvivesItsFile) {
   Node node = example();
   node.conntrack = false;
+  Lease of_worker;
+  of_worker.node_name = "worker-9";
   const AgentStatus status = make_status(node, {step("device", StepCondition::failed, "quote \" and \xff byte")},
-                                         {{"10.244.8.0-24", "not JSON"}}, {{"MtuMismatch", "Backend.MTU is 9000; do this"}});
+                                         {{"10.244.8.0-24", "not JSON"}, {"10.244.9.0-24", "VNI 2", of_worker}},
+                                         {{"MtuMismatch", "Backend.MTU is 9000; do this"}});
   const auto parsed = parse_agent_status(format_agent_status(status));
   ASSERT_TRUE(parsed) << parsed.error().message();
   EXPECT_EQ(parsed->subnet, prefix("10.244.98.0/24"));
   EXPECT_EQ(parsed->lease_expires, 1790000000);
   EXPECT_EQ(parsed->rejected_leases, status.rejected_leases);
+  EXPECT_EQ(parsed->rejected_leases.at(1).node, "worker-9");
   EXPECT_THAT(parsed->host_notices, testing::ElementsAre("Backend.MTU is 9000; do this"));
   EXPECT_EQ(parsed->steps[0].since, 1780000000);
   EXPECT_FALSE(parsed->fast_path);
