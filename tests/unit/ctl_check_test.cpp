@@ -247,6 +247,10 @@ TEST(HostCheck, MistakesOfTheFirstHour) {
   facts = sound_host();
   facts.others.emplace_back("eth1", *Prefix::parse("10.0.0.0/8"));
   EXPECT_THAT(problem_of(facts), HasSubstr("overlaps 10.0.0.0/8 of eth1"));
+  facts = sound_host();
+  facts.bridged_pods = 3;
+  EXPECT_THAT(problem_of(facts), AllOf(HasSubstr("br_netfilter is not loaded, and 3 pods of flannel are on its bridge cni0"),
+                                       HasSubstr("modprobe br_netfilter")));
 }
 
 TEST(HostCheck, NoConfigurationIsWorthANotice) {

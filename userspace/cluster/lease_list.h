@@ -16,7 +16,7 @@ class LeaseList {
  public:
   using Item = std::shared_ptr<const Lease>;
 
-  class const_iterator {
+  class const_iterator {  // NOLINT(readability-identifier-naming): the standard library's name
    public:
     using iterator_category = std::random_access_iterator_tag;
     using value_type = Lease;

@@ -18,6 +18,7 @@ namespace {
 
 using nlohmann::json;
 using Answer = HostFacts::Answer;
+constexpr const char* kBridgeName = "cni0";
 
 Answer answer(bool fact) { return fact ? Answer::yes : Answer::no; }
 
@@ -77,6 +78,22 @@ void assess_overlap(const HostFacts& facts, CheckReport& report) {
   report.sound.emplace_back("the pod network overlaps nothing that this host has addresses or routes for");
 }
 
+// Services' rules see what passes from one port of a bridge to another only with it.
+void assess_bridge(const HostFacts& facts, CheckReport& report) {
+  const bool loaded = facts.br_netfilter == Answer::yes;
+  if (facts.bridged_pods > 0 && !loaded) {
+    report.problems.push_back(
+        {fmt::format("br_netfilter is not loaded, and {} pods of flannel are on its bridge {}: they do not reach a service "
+                     "whose backend is there too",
+                     facts.bridged_pods, kBridgeName),
+         "modprobe br_netfilter, or make those pods anew: merino's are on no bridge"});
+    return;
+  }
+  report.sound.push_back(fmt::format(
+      "br_netfilter is {}: {}", loaded ? "loaded" : "not loaded",
+      facts.bridged_pods > 0 ? "pods of flannel on its bridge need it" : "merino does not need it, for its pods are on no bridge"));
+}
+
 }  // namespace
 
 std::vector<CniConf> read_cni_confs(const std::string& directory) {
@@ -103,6 +120,11 @@ HostFacts read_host_facts(Netlink& netlink, const AgentStatus& agent, const meri
     if (agent.subnet[family]) facts.subnets.push_back(*agent.subnet[family]);
   }
   const auto links = netlink.links().value_or(std::vector<Link>{});
+  const auto bridge = std::find_if(links.begin(), links.end(), [](const Link& each) { return each.name == kBridgeName; });
+  if (bridge != links.end()) {
+    facts.bridged_pods = static_cast<size_t>(
+        std::count_if(links.begin(), links.end(), [&](const Link& each) { return each.master_index == bridge->index; }));
+  }
   const auto name_of = [&links](unsigned index) {
     const auto link = std::find_if(links.begin(), links.end(), [index](const Link& each) { return each.index == index; });
     return link == links.end() ? fmt::format("interface {}", index) : link->name;
@@ -135,8 +157,7 @@ void assess_host(const HostFacts& facts, CheckReport& report) {
   }
   assess_cni_confs(facts.cni_confs, report);
   assess_overlap(facts, report);
-  report.sound.push_back(fmt::format("br_netfilter is {}: merino does not need it, for its pods are on no bridge",
-                                     facts.br_netfilter == Answer::yes ? "loaded" : "not loaded"));
+  assess_bridge(facts, report);
 }
 
 }  // namespace merino::ctl

@@ -23,6 +23,7 @@ struct HostFacts {
   Answer bpffs = Answer::no;         // mounted at /sys/fs/bpf
   Answer btf = Answer::no;           // the kernel's type information
   Answer br_netfilter = Answer::no;  // loaded
+  size_t bridged_pods = 0;           // ports of flannel's bridge
   std::vector<CniConf> cni_confs;    // in the order in which a runtime looks at them
   std::vector<Prefix> networks;      // the pod network, of both families
   std::vector<Prefix> subnets;       // this node's
