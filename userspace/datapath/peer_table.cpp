@@ -151,8 +151,10 @@ Result<merino_prefix_lens> to_abi(const PrefixLengths& lengths, Family family) {
   if (count > MERINO_MAX_PREFIX_LENS) {
     return fail(ErrorKind::invalid, "node subnets have {} different prefix lengths, {} are possible", count, MERINO_MAX_PREFIX_LENS);
   }
-  for (auto entry = lengths.rbegin(); entry != lengths.rend(); ++entry) {
-    if (is_its(*entry)) out.lens[out.count++] = static_cast<uint8_t>(entry->first.second);
+  out.count = static_cast<uint32_t>(count);
+  size_t at = count;
+  for (const auto& entry : lengths) {
+    if (is_its(entry)) out.lens[--at] = static_cast<uint8_t>(entry.first.second);
   }
   return out;
 }
