@@ -7,6 +7,7 @@
 
 #include "lab/lab.h"
 #include "lab/traffic.h"
+#include "lab/two_nodes.h"
 
 namespace merino::lab {
 namespace {
@@ -77,12 +78,8 @@ INSTANTIATE_TEST_SUITE_P(Signal, Restart, testing::Values(SIGKILL, SIGTERM, SIGI
                          [](const auto& each) { return std::string(sigabbrev_np(each.param)); });
 
 TEST_P(Restart, DisturbsNothing) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   ASSERT_TRUE(ping(on_a, "-c 1 " + on_b.address()).all());
   const std::string before = state_of(a);
   const std::string mac = a.vtep_mac();
@@ -114,12 +111,8 @@ TEST(Agent, SighupIsNoEnd) {
 }
 
 TEST(Agent, ANewAddressIsAnnouncedWithTheSameSubnet) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   const std::string subnet = a.subnet();
   const std::string mac = a.vtep_mac();
   a.ip_batch("addr del " + a.address() + "/24 dev eth0\naddr add 192.168.88.99/24 dev eth0\nroute replace default via 192.168.88.1\n");
@@ -139,12 +132,8 @@ TEST(Agent, AnotherMtuReachesTheDeviceAndThePlugin) {
 }
 
 TEST(Agent, ALeaseThatDisappearsIsTakenAgain) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   const std::string subnet = a.subnet();
   const std::string file = lab.lease_dir() + "/subnets/" + subnet + "-24";
   const std::string content = a.read(file);

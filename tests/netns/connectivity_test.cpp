@@ -1,6 +1,7 @@
 // Underlays that are not the usual one: merino nodes and a stock one; every protocol, every size, and what is plain goes the fast way. And
 // pods of one node.
 #include "backends_fixture.h"
+#include "lab/two_nodes.h"
 
 namespace merino::lab {
 namespace {
@@ -54,12 +55,8 @@ TEST_P(Underlays, PodsReachEachOther) {
 
 // The programs know who is on the segment; what the operator says of one of them holds all the same.
 TEST(UnderlayRoutes, AreFollowedAsTheyChange) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   const std::string router = "192.168.88.1";
   const auto passes_router = [&] {
     lab.underlay().must("nft -f -",

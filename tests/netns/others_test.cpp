@@ -4,6 +4,7 @@
 
 #include "lab/lab.h"
 #include "lab/traffic.h"
+#include "lab/two_nodes.h"
 
 namespace merino::lab {
 namespace {
@@ -29,12 +30,8 @@ class OtherFilter {
 constexpr int kPings = 50;
 
 TEST(OtherPrograms, OnTheUplinkAndOnAPodsVeth) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   const std::string veth = b.must("ip -o route get " + on_b.address() + " | grep -o 'dev [^ ]*' | cut -d' ' -f2 | tr -d '\\n'");
   const OtherFilter on_uplink(b, "eth0");
   const OtherFilter on_veth(b, veth);
@@ -66,12 +63,8 @@ TEST(OtherPrograms, ThatWereThereFirst) {
 
 // A packet capture on the uplink shows the tunnel packets, also those of the fast path.
 TEST(OtherPrograms, CaptureOnTheUplink) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   const TrafficServer server(on_b, 7700);
   Process capture = b.start("exec tcpdump -n -i eth0 -c 20 -w /dev/null udp port 8472");
   capture.wait_for_log("listening on");

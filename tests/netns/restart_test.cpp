@@ -8,6 +8,7 @@
 #include "lab/lab.h"
 #include "lab/load.h"
 #include "lab/traffic.h"
+#include "lab/two_nodes.h"
 
 namespace merino::lab {
 namespace {
@@ -65,12 +66,8 @@ TEST_P(Restart, LosesNothing) {
 
 // Other programs take the place of those that run, and the maps stay.
 TEST(Reload, OfAnotherConfigurationLosesNothing) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   ASSERT_TRUE(ping(on_a, "-c 1 " + on_b.address()).all());
   Load load(on_a, on_b, on_b.address(), 7500, Requests::many);
   for (const bool fast : {false, true}) {

@@ -9,6 +9,7 @@
 #include "lab/lab.h"
 #include "lab/load.h"
 #include "lab/traffic.h"
+#include "lab/two_nodes.h"
 
 namespace merino::lab {
 namespace {
@@ -38,12 +39,8 @@ Process start_other(const Node& node, const Lab& lab) {
 }
 
 TEST(Upgrade, ReplacesTheProgramsUnderTraffic) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   ASSERT_TRUE(ping(on_a, "-c 1 " + on_b.address()).all());
   make_other_build(a);
   const std::string before = program_ids(a);
@@ -74,12 +71,8 @@ void set_abi_version(const Node& node, unsigned version) {
 }
 
 TEST(Downgrade, IsRefusedAndThePodsGoOn) {
-  Lab lab;
-  Node& a = lab.add_node("a");
-  Node& b = lab.add_node("b");
-  lab.wait_ready();
-  const Pod& on_a = a.add_pod("a1");
-  const Pod& on_b = b.add_pod("b1");
+  TwoNodes two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
   make_other_build(a);
   const std::string before = program_ids(a);
   a.agent().signal(SIGTERM);

@@ -22,7 +22,7 @@
 #include "agent/steps.h"
 #include "agent/version.h"
 #include "agent/watches.h"
-#include "base/cpu_time.h"
+#include "base/clocks.h"
 #include "base/file.h"
 
 namespace merino {

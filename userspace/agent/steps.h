@@ -12,7 +12,7 @@
 #include "agent/masquerade.h"
 #include "agent/node.h"
 #include "agent/peer_selector.h"
-#include "base/boot_time.h"
+#include "base/clocks.h"
 #include "base/result.h"
 #include "datapath/pod_table.h"
 #include "netlink/netlink.h"

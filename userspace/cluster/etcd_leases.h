@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/boot_time.h"
+#include "base/clocks.h"
 #include "base/result.h"
 #include "cluster/etcd_messages.h"
 #include "cluster/lease_contest.h"

@@ -10,7 +10,7 @@
 #include <random>
 #include <utility>
 
-#include "base/cpu_time.h"
+#include "base/clocks.h"
 #include "cluster/allocate.h"
 #include "cluster/etcd_api.h"
 #include "cluster/etcd_gateway.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/boot_time.h"
+#include "base/clocks.h"
 
 namespace merino {
 
