@@ -107,7 +107,7 @@ TEST(LeaseContest, ARandomWalkIsAtEachStepWhatFollowsFromNothing) {
     Walk walk(seed);
     LeaseSet told;
     std::map<Subnets, LeaseList::Item> by_differences;
-    for (int i = 0; i < 1500; ++i) {
+    for (int i = 0; i < 400; ++i) {
       for (uint32_t changes = walk.below(3) + 1; changes > 0; --changes) walk.step();
       const LeaseSet set = walk.set();
       const LeaseSet whole = walk.from_nothing();
