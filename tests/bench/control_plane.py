@@ -49,10 +49,10 @@ class Agent:
         self._process.wait()
 
     def resident(self):
-        """MiB: now; of that the process's own, not of files; and at the most."""
+        """MiB: of the process's own; of files; both; and the most there was."""
         lines = pathlib.Path(f'/proc/{self._process.pid}/status').read_text().splitlines()
         fields = dict(line.split(':', 1) for line in lines)
-        return tuple(int(fields[name].split()[0]) / 1024 for name in ('VmRSS', 'RssAnon', 'VmHWM'))
+        return [int(fields[name].split()[0]) / 1024 for name in ('RssAnon', 'RssFile', 'VmRSS', 'VmHWM')]
 
     def cpu_seconds(self):
         fields = pathlib.Path(f'/proc/{self._process.pid}/stat').read_text().rsplit(')', 1)[1].split()
@@ -67,20 +67,33 @@ class Agent:
         self.node.end()
 
 
-def _lease_to_map(agent, store, count):
-    """Milliseconds from the moment that a lease is put until the peer is in the map."""
-    watcher = agent.watcher()
-    watcher.stdout.readline()
+def _new_leases(store, count, watcher, announce):
+    """Milliseconds from the moment that each new lease is put until `watcher` prints that it has come, and when."""
     delays = []
     for _ in range(count):
+        announce(store.prepare_one())
         time.sleep(0.1)  # not into the pass of the one before
-        subnet = f'{etcd.subnet_of(store.count)}/24'
-        watcher.stdin.write(subnet + '\n')
-        watcher.stdin.flush()
         asked = time.monotonic_ns()
         store.add_one()
         delays.append((int(watcher.stdout.readline()) - asked) / 1e6)
+    return delays
+
+
+def _lease_to_map(agent, store, count):
+    """Until the peer is in the map."""
+    watcher = agent.watcher()
+    watcher.stdout.readline()
+    delays = _new_leases(store, count, watcher, lambda subnet: print(subnet, file=watcher.stdin, flush=True))
     watcher.stdin.close()
+    watcher.wait()
+    return delays
+
+
+def _lease_to_client(store, count):
+    """Until etcd's event has reached a client, whatever that does with it."""
+    watcher = store.watch()
+    delays = _new_leases(store, count, watcher, lambda subnet: None)
+    watcher.kill()
     watcher.wait()
     return delays
 
@@ -108,15 +121,16 @@ def _measure_size(options, store, slow, size, numbers):
         result[name] = statistics.median(seconds)
     agent = Agent(next(numbers), options.build_dir, store.url, size)
     lab.wait_until('ready', lambda: agent._says(0, 'ready: '))
-    result['resident'], result['resident_own'], result['resident_at_most'] = agent.resident()
     result['idle'] = _cpu_share(agent, SECONDS[options.length])
+    result['resident'] = agent.resident()
     result['changing'] = _cpu_share(agent, SECONDS[options.length], lambda index: store.change(index % store.count, index // store.count + 1))
-    result['resident_after_changes'] = agent.resident()[0]
+    result['resident_after_changes'] = agent.resident()
     result['lease_to_map'] = _lease_to_map(agent, store, LEASES_ONE_BY_ONE[options.length])
     agent.stop()
     agent.start(store.count)
     result['restart'] = agent.known_at
     agent.remove()
+    result['lease_to_client'] = _lease_to_client(store, LEASES_ONE_BY_ONE[options.length])
     result['sync'] = _sync_cost(options, size, next(numbers))
     return result
 
@@ -130,11 +144,16 @@ def _sync_cost(options, size, number):
         node.end()
 
 
-def _row(result):
+def _times(result):
     delays = sorted(result['lease_to_map'])
     return [f'{result["leases"]:,}', f'{result["start_local"]:.2f}', f'{result["start_slow"]:.2f}', f'{result["restart"]:.2f}',
-            f'{statistics.median(delays):.1f}', f'{delays[-1]:.1f}', f'{result["resident"]:.1f}', f'{result["resident_own"]:.1f}', f'{result["resident_at_most"]:.1f}',
-            f'{result["resident_after_changes"]:.1f}', f'{result["idle"]:.1%}', f'{result["changing"]:.1%}']
+            f'{statistics.median(delays):.1f}', f'{delays[-1]:.1f}', f'{statistics.median(result["lease_to_client"]):.1f}',
+            f'{result["idle"]:.1%}', f'{result["changing"]:.1%}']
+
+
+def _memory(result):
+    own, file, resident, most = result['resident']
+    return [f'{result["leases"]:,}', *(f'{mib:.1f}' for mib in (resident, own, file, most, *result['resident_after_changes'][:3:2]))]
 
 
 def measure(options):
@@ -147,14 +166,17 @@ def measure(options):
     for size in SIZES[options.length]:
         results.append(_measure_size(options, store, slow, size, numbers))
         print(f'  {size} leases: {results[-1]["start_local"]:.2f} s, {results[-1]["start_slow"]:.2f} s with {DELAY * 1000:.0f} ms a request, '
-              f'{results[-1]["resident"]:.1f} MiB', flush=True)
+              f'{results[-1]["resident"][2]:.1f} MiB', flush=True)
     text = ('## Control plane\n\nmerinod on a node of its own, leases of other nodes in a real etcd (of one member, in memory). Seconds from the start of the '
             f'process until all peers are in the map, on new nodes (medians of {STARTS[options.length]}) with etcd near and with {DELAY * 1000:.0f} ms added to '
             'each request, and on one that has them already; milliseconds from the put of a new lease to its entry in the map (median, '
-            f'maximum of {LEASES_ONE_BY_ONE[options.length]}); resident memory in MiB, the part of it that is not of program files, and the most there was; CPU of one while nothing happens, and while '
-            f'{CHANGES_A_SECOND} leases a second change.\n\n')
-    text += markdown(['leases', 'start, s', '+3 ms, s', 'restart, s', 'lease to map, ms', 'max', 'MiB', 'own', 'at most', 'after changes',
-                      'CPU idle', 'CPU changing'], [_row(result) for result in results], left=0)
+            f'maximum of {LEASES_ONE_BY_ONE[options.length]}), and to a client that does nothing but watch etcd, without merinod; CPU of one while nothing '
+            f'happens, and while {CHANGES_A_SECOND} leases a second change.\n\n')
+    text += markdown(['leases', 'start, s', '+3 ms, s', 'restart, s', 'lease to map, ms', 'max', 'lease to a client', 'CPU idle', 'CPU changing'],
+                     [_times(result) for result in results], left=0)
+    text += ('\nIts resident memory in MiB: all, the process\'s own, the pages of program and libraries that it shares with the page cache; the most there was; '
+             'own and all after the changes.\n\n')
+    text += markdown(['leases', 'resident', 'own', 'of files', 'at most', 'own, after changes', 'all'], [_memory(result) for result in results], left=0)
     text += '\nMilliseconds of CPU of the one function that brings the maps to the peers that should be there:\n\n'
     text += markdown(['peers', 'all new', 'none changed', 'one changed', 'all removed'],
                      [[f'{result["leases"]:,}', *(f'{value:.1f}' for value in result['sync'])] for result in results], left=0)
