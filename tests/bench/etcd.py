@@ -2,7 +2,10 @@
 import base64
 import http.client
 import json
+import pathlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,6 +14,9 @@ import lab
 PREFIX = '/coreos.com/network'
 PORT = 2379
 BATCH = 1000
+# Each flannel node has an etcd lease of its own. With each put etcd looks at every key that hangs on its lease (does the user own all of
+# them?), so one for all would make etcd slower with each node. A thousand would take long to grant; a few for each is near enough.
+KEYS_OF_A_LEASE = 20
 TTL = 86400
 
 
@@ -45,7 +51,7 @@ class Etcd:
         self._connection = http.client.HTTPConnection(address, PORT, timeout=60)
         lab.wait_until('etcd answers', self._answers)
         self.call('kv/put', {'key': _text(f'{PREFIX}/config'), 'value': _text('{"Network": "10.0.0.0/8", "SubnetLen": 24, "Backend": {"Type": "vxlan"}}')})
-        self._lease = self.call('lease/grant', {'TTL': TTL})['ID']
+        self._leases = []
         self.count = 0
 
     def _answers(self):
@@ -63,21 +69,41 @@ class Etcd:
             raise lab.Failed(f'etcd: {what}: {text.decode()[:300]}')
         return json.loads(text)
 
+    def _grant(self):
+        return self.call('lease/grant', {'TTL': TTL})['ID']
+
     def _put(self, index, version):
-        return {'key': _text(_key(index)), 'value': _text(_value(index, version)), 'lease': self._lease}
+        return {'key': _text(_key(index)), 'value': _text(_value(index, version)), 'lease': self._leases[index]}
 
     def grow(self, count):
         """Until there are `count` leases of other nodes."""
         while self.count < count:
             end = min(count, self.count + BATCH)
+            while len(self._leases) < end:
+                self._leases += [self._grant()] * KEYS_OF_A_LEASE
             self.call('kv/txn', {'success': [{'requestPut': self._put(i, 0)} for i in range(self.count, end)]})
             self.count = end
+        del self._leases[self.count:]
+
+    def prepare_one(self):
+        """What a new node does before it puts its lease; the lease's subnet."""
+        self._leases.append(self._grant())
+        return f'{subnet_of(self.count)}/24'
 
     def add_one(self):
-        """One more lease; its subnet."""
+        """Puts the lease that was prepared."""
         self.call('kv/put', self._put(self.count, 0))
         self.count += 1
-        return f'{subnet_of(self.count - 1)}/24'
+
+    def watch(self):
+        """A client that does nothing but see leases change: watch_etcd.py."""
+        directory = f'{PREFIX}/subnets'
+        request = json.dumps({'create_request': {'key': _text(directory + '/'), 'range_end': _text(directory + '0')}})
+        watcher = subprocess.Popen([sys.executable, '-B', pathlib.Path(__file__).with_name('watch_etcd.py'), self._address, str(PORT), request],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        if watcher.stdout.readline().strip() != 'ready':
+            raise lab.Failed('etcd does not let its keys be watched')
+        return watcher
 
     def change(self, index, version):
         """Another VTEP MAC for one lease, as if its node's device had been made anew."""

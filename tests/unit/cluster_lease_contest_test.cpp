@@ -120,7 +120,7 @@ TEST(LeaseContest, ARandomWalkIsAtEachStepWhatFollowsFromNothing) {
       for (const auto& lease : differs.come) ASSERT_TRUE(by_differences.emplace(lease->subnet, lease).second);
       std::vector<LeaseList::Item> items;
       for (const auto& [subnet, lease] : by_differences) items.push_back(lease);
-      ASSERT_TRUE(LeaseList(std::move(items)) == set.leases) << "seed " << seed << ", step " << i;
+      ASSERT_TRUE(LeaseList(items) == set.leases) << "seed " << seed << ", step " << i;
       told = set;
     }
   }
@@ -136,6 +136,76 @@ TEST(LeaseList, EqualLeasesAreNoDifference) {
   EXPECT_THAT(difference(list, copy).gone, IsEmpty());
   EXPECT_EQ(difference(list, LeaseList{*two.lease}).gone.size(), 1U);
   EXPECT_EQ(difference({}, list).come.size(), 2U);
+}
+
+LeaseList::Item lease(uint32_t number, uint32_t version) {
+  return claim(Prefix(IpAddress::from_v4(0x0a000000U + (number << 8U)), 24), 1, "192.0.2." + std::to_string(version + 1)).lease;
+}
+
+std::vector<LeaseList::Item> items(const std::map<uint32_t, LeaseList::Item>& leases) {
+  std::vector<LeaseList::Item> out;
+  for (const auto& [number, item] : leases) out.push_back(item);
+  return out;
+}
+
+std::vector<LeaseList::Item> items(const LeaseList& list) {
+  std::vector<LeaseList::Item> out;
+  for (auto at = list.begin(); at != list.end(); ++at) out.push_back(at.item());
+  return out;
+}
+
+// Of many blocks, that are split and emptied.
+TEST(LeaseList, AListThatChangesIsAtEachStepTheOneOfItsLeases) {
+  std::mt19937 random(7);
+  const auto below = [&](uint32_t bound) { return std::uniform_int_distribution<uint32_t>(0, bound - 1)(random); };
+  std::map<uint32_t, LeaseList::Item> model;
+  LeaseList list;
+  LeaseList told;
+  std::map<Subnets, LeaseList::Item> by_differences;
+  for (int i = 0; i < 6000; ++i) {
+    // First more come than go, then the other way round.
+    const uint32_t number = below(2000);
+    if (below(10) < (i < 3000 ? 2U : 9U)) {
+      model.erase(number);
+      list.erase(lease(number, 0)->subnet);
+    } else {
+      list.put(model[number] = lease(number, below(2)));
+    }
+    ASSERT_EQ(list.size(), model.size());
+    const Lease* found = list.find(lease(number, 0)->subnet);
+    ASSERT_EQ(found, model.contains(number) ? model[number].get() : nullptr);
+    if (below(20) != 0) continue;
+
+    ASSERT_EQ(items(list), items(model));
+    const LeaseList from_nothing(items(model));
+    ASSERT_TRUE(list == from_nothing && from_nothing == list);
+    ASSERT_THAT(difference(list, from_nothing).come, IsEmpty());
+    if (!model.empty()) {
+      ASSERT_EQ(&list[model.size() / 2], items(model)[model.size() / 2].get());
+    }
+    const LeaseDifference differs = difference(told, list);
+    for (const auto& gone : differs.gone) ASSERT_EQ(by_differences.erase(gone->subnet), 1U);
+    for (const auto& come : differs.come) ASSERT_TRUE(by_differences.emplace(come->subnet, come).second);
+    ASSERT_EQ(by_differences.size(), model.size());
+    told = list;
+  }
+}
+
+TEST(LeaseList, AnOlderCopyStaysAsItWas) {
+  LeaseList list{*lease(1, 0), *lease(2, 0)};
+  const LeaseList before = list;
+  list.put(lease(2, 1));
+  list.put(lease(3, 0));
+  list.erase(lease(1, 0)->subnet);
+  EXPECT_EQ(before.size(), 2U);
+  EXPECT_EQ(before.front(), *lease(1, 0));
+  EXPECT_FALSE(before == list);
+  EXPECT_EQ(list.front(), *lease(2, 1));
+  EXPECT_EQ(list.find(lease(1, 0)->subnet), nullptr);
+  LeaseList one;
+  one.put(lease(1, 0));
+  one.erase(lease(1, 0)->subnet);
+  EXPECT_TRUE(one.empty() && one.begin() == one.end() && one == LeaseList());
 }
 
 }  // namespace

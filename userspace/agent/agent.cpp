@@ -1,7 +1,6 @@
 #include "agent/agent.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
@@ -14,6 +13,7 @@
 
 #include "agent/health.h"
 #include "agent/lease_report.h"
+#include "agent/memory.h"
 #include "agent/metrics.h"
 #include "agent/notices.h"
 #include "agent/privileges.h"
@@ -112,6 +112,7 @@ class Agent {
   Clock::time_point rules_due_;
   Clock::time_point alive_due_ = Clock::now();
   bool was_ready_ = false;
+  bool started_ = false;
 };
 
 Status Agent::watch(int fd) const {
@@ -202,8 +203,6 @@ void Agent::pass(Clock::time_point now) {
   const auto cpu_before = thread_cpu_time();
   if ((causes & cause::kFull) != 0) site_.peer_table.forget();
   reconciler_.run(causes, now);
-  // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
-  if ((causes & cause::kFull) != 0) ::malloc_trim(0);
   watches_->renew();
   last_pass_end_ = Clock::now();
   pass_times_.add(last_pass_end_ - now);
@@ -212,6 +211,9 @@ void Agent::pass(Clock::time_point now) {
   const auto before = std::exchange(last_pass_took_, took);
   pause_ = std::clamp(std::min(took, before) * kPauseFactor, kShortestPause, kLongestPause);
   publish();
+  // What a start, or a change of many leases, needed for a moment is not kept: a node has better uses for it.
+  if ((causes & cause::kFull) != 0) give_back_heap();
+  if (was_ready_ && !std::exchange(started_, true)) give_back_code();
 }
 
 // The file first: who is told "ready" by the others may read it.
@@ -326,8 +328,7 @@ Status run_agent(const AgentOptions& options) {
   }
   TRY(drop_privileges());
   spdlog::info("merinod {} starts", kVersion);
-  // A heap for each thread would keep what it once needed; nothing here is fast enough to mind sharing.
-  ::mallopt(M_ARENA_MAX, 1);
+  limit_heap();
   const Fd instance = TRY(take_instance_lock(kAgentLockPath));
   const Fd signals = TRY(block_signals());
   Netlink netlink = TRY(Netlink::open());

@@ -1,7 +1,9 @@
 #include "agent/lease_report.h"
 
+#include <algorithm>
 #include <map>
 
+#include "base/clocks.h"
 #include "base/file.h"
 
 namespace merino {
@@ -25,10 +27,9 @@ std::string list_of(const PerFamily<T>& both) {
 
 }  // namespace
 
-std::vector<ReportedLease> report_leases(const Node& node, const std::vector<RejectedLease>& ignored) {
+void report_leases(const Node& node, const std::vector<RejectedLease>& ignored, const std::function<void(const ReportedLease&)>& tell) {
   std::map<std::string, std::string> reasons;
   for (const RejectedLease& lease : ignored) reasons.emplace(lease.key, lease.reason);
-  std::vector<ReportedLease> report;
   for (const Lease& lease : node.leases.leases) {
     ReportedLease out;
     out.key = format_subnet_key(lease.subnet);
@@ -42,20 +43,23 @@ std::vector<ReportedLease> report_leases(const Node& node, const std::vector<Rej
       out.state = "ignored";
       out.why = reason.mapped();
     }
-    report.push_back(std::move(out));
+    tell(out);
   }
-  for (const auto& [key, reason] : reasons) report.push_back({key, "", "", "", kLeaseWithoutEnd, "ignored", reason});
-  return report;
+  for (const auto& [key, reason] : reasons) tell({key, "", "", "", kLeaseWithoutEnd, "ignored", reason});
 }
 
 Status LeaseReporter::report(const Node& node, const std::vector<RejectedLease>& ignored, Clock::time_point now) {
-  if (written_ && now - last_write_ < std::chrono::seconds(1)) return ok();
+  if (written_ && now < next_write_) return ok();
   if (written_ && leases_ == node.leases.leases && ignored_ == ignored.size()) return ok();
-  TRY(write_file_atomic(kLeaseReportPath, format_lease_report(report_leases(node, ignored))));
+  const auto before = thread_cpu_time();
+  LeaseReportText text;
+  report_leases(node, ignored, [&](const ReportedLease& lease) { text.add(lease); });
+  TRY(write_file_atomic(kLeaseReportPath, std::move(text).finish()));
   leases_ = node.leases.leases;
   ignored_ = ignored.size();
   written_ = true;
-  last_write_ = now;
+  constexpr int kShare = 20;
+  next_write_ = now + std::max<Clock::duration>(std::chrono::seconds(1), (thread_cpu_time() - before) * kShare);
   return ok();
 }
 

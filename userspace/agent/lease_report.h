@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <vector>
 
 #include "agent/node.h"
@@ -9,18 +10,18 @@
 
 namespace merino {
 
-// `ignored`: by the store and by PeerSelector.
-std::vector<ReportedLease> report_leases(const Node& node, const std::vector<RejectedLease>& ignored);
+// Each lease goes to `tell`. `ignored`: by the store and by PeerSelector.
+void report_leases(const Node& node, const std::vector<RejectedLease>& ignored, const std::function<void(const ReportedLease&)>& tell);
 
-// Writes the report when it has changed, at most once a second: with thousands of leases it is large, and they come one by one. The agent
-// calls it after each pass, so that the last change is written some seconds later at the most.
+// Writes the report when it has changed, at most once a second and in a twentieth of the time: with thousands of leases it is large, and
+// they come one by one. The agent calls it after each pass, so that the last change is written some seconds later at the most.
 class LeaseReporter {
  public:
   using Clock = std::chrono::steady_clock;
   Status report(const Node& node, const std::vector<RejectedLease>& ignored, Clock::time_point now);
 
  private:
-  Clock::time_point last_write_;
+  Clock::time_point next_write_;
   LeaseList leases_;
   size_t ignored_ = 0;
   bool written_ = false;

@@ -95,10 +95,9 @@ Result<bool> attach_wire_xdp_if_native(Site& site) {
   return attached.value_or(false);
 }
 
-// What has changed since the last pass, if the maps are known to say what was written then. Where that is not known, or does not work, the
+// What has changed since the last pass, if the maps are known to say what was written then. Where apply() does not know that, or fails, the
 // maps are read and compared with all that should be in them.
 Result<PeerChanges> write_peers(Site& site) {
-  if (!site.peer_table.is_known()) site.peer_selector.forget();
   PeerUpdate update = site.peer_selector.update(site.node);
   if (update.extent == PeerUpdate::Extent::difference) {
     if (auto changes = site.peer_table.apply(update.gone, update.come)) return changes;

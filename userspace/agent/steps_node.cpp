@@ -35,12 +35,9 @@ Result<std::optional<Prefix>> find_on_link(Netlink& netlink, const Uplink& uplin
 }
 
 const Lease* own_lease(const Node& node) {
-  const LeaseList& leases = node.leases.leases;
-  const auto found = std::lower_bound(leases.begin(), leases.end(), node.lease.subnet,
-                                      [](const Lease& lease, const Subnets& subnet) { return lease.subnet < subnet; });
-  const bool is_own =
-      found != leases.end() && found->subnet == node.lease.subnet && found->attributes.public_ip == node.lease.attributes.public_ip;
-  return is_own ? &*found : nullptr;
+  const Lease* found = node.leases.leases.find(node.lease.subnet);
+  const bool is_own = found != nullptr && found->attributes.public_ip == node.lease.attributes.public_ip;
+  return is_own ? found : nullptr;
 }
 
 // Whether it is time. The wall clock may be set, and a file server's may be another: so what counts first is the time since the last

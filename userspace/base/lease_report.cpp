@@ -1,6 +1,11 @@
 #include "base/lease_report.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/file.h"
 
@@ -8,18 +13,40 @@ namespace merino {
 
 using Json = nlohmann::ordered_json;
 
-std::string format_lease_report(const std::vector<ReportedLease>& leases) {
-  Json list = Json::array();
-  for (const ReportedLease& lease : leases) {
-    Json out = {{"key", lease.key}, {"subnet", lease.subnet}, {"node", lease.node}};
-    if (!lease.name.empty()) out["name"] = lease.name;
-    out["backend"] = lease.backend;
-    out["expires"] = lease.expires;
-    out["state"] = lease.state;
-    out["why"] = lease.why;
-    list.push_back(std::move(out));
+namespace {
+
+void append_member(std::string& text, std::string_view key, const std::string& value) {
+  // Most are plain, and there are many.
+  const bool is_plain = std::all_of(value.begin(), value.end(), [](char c) { return c >= ' ' && c < 127 && c != '"' && c != '\\'; });
+  fmt::format_to(std::back_inserter(text), R"("{}":)", key);
+  if (is_plain) {
+    fmt::format_to(std::back_inserter(text), R"("{}",)", value);
+  } else {
+    text += Json(value).dump(-1, ' ', false, Json::error_handler_t::replace) + ",";
   }
-  return list.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+void LeaseReportText::add(const ReportedLease& lease) {
+  text_ += text_.size() == 1 ? "{" : ",{";
+  append_member(text_, "key", lease.key);
+  append_member(text_, "subnet", lease.subnet);
+  append_member(text_, "node", lease.node);
+  if (!lease.name.empty()) append_member(text_, "name", lease.name);
+  append_member(text_, "backend", lease.backend);
+  fmt::format_to(std::back_inserter(text_), R"("expires":{},)", lease.expires);
+  append_member(text_, "state", lease.state);
+  append_member(text_, "why", lease.why);
+  text_.back() = '}';
+}
+
+std::string LeaseReportText::finish() && { return std::move(text_) + "]\n"; }
+
+std::string format_lease_report(const std::vector<ReportedLease>& leases) {
+  LeaseReportText text;
+  for (const ReportedLease& lease : leases) text.add(lease);
+  return std::move(text).finish();
 }
 
 Result<std::vector<ReportedLease>> load_lease_report(const std::string& path) {

@@ -31,6 +31,16 @@ struct ReportedLease {
   bool operator==(const ReportedLease&) const = default;
 };
 
+// The file's text, lease by lease: of tens of thousands there is never more than that text.
+class LeaseReportText {
+ public:
+  void add(const ReportedLease& lease);
+  [[nodiscard]] std::string finish() &&;
+
+ private:
+  std::string text_ = "[";
+};
+
 std::string format_lease_report(const std::vector<ReportedLease>& leases);
 
 // not_found, with the remedy, when no agent ever wrote it; decode when it is none.

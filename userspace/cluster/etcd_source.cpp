@@ -58,6 +58,7 @@ class EtcdSource final : public LeaseSource {
   void rest(std::chrono::nanoseconds time) const;
   LeaseSet make_set(EtcdLeases& leases);
   Result<EtcdLeases> read_leases();
+  Result<int64_t> read_followed();
   Result<std::optional<Lease>> write(EtcdLeases& leases, const Subnets& subnets, const LeaseAttributes& attributes);
   Result<EtcdLease> hold_lease();
   Result<bool> counts(EtcdLeases& leases, const Lease& lease);
@@ -243,9 +244,15 @@ Status EtcdSource::give_back(EtcdLeases& leases, const std::vector<Subnets>& unf
   return ok();
 }
 
-Status EtcdSource::follow(const std::function<void(LeaseSet)>& changed) {
+// As they are at one revision, which is returned. The text that they were read from is not kept.
+Result<int64_t> EtcdSource::read_followed() {
   const EtcdRange range = TRY(follower_.range(keys_));
   followed_.reset(range.kvs);
+  return range.revision;
+}
+
+Status EtcdSource::follow(const std::function<void(LeaseSet)>& changed) {
+  const int64_t revision = TRY(read_followed());
   SystemTime told_expiry{};
   bool differs = false;
   const auto tell = [&]() -> Status {
@@ -269,7 +276,7 @@ Status EtcdSource::follow(const std::function<void(LeaseSet)>& changed) {
     return tell();
   };
   // One set for all changes that have arrived.
-  return follower_.watch(keys_, range.revision + 1, apply, tell);
+  return follower_.watch(keys_, revision + 1, apply, tell);
 }
 
 // With many leases that change all the time, sets must not take all of it: what comes meanwhile waits, and is one set then.

@@ -153,7 +153,7 @@ LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
     }
   }
   std::sort(leases.begin(), leases.end(), [](const auto& a, const auto& b) { return a->subnet < b->subnet; });
-  set.leases = LeaseList(std::move(leases));
+  set.leases = LeaseList(leases);
   std::sort(set.rejected.begin(), set.rejected.end(), [](const RejectedLease& a, const RejectedLease& b) { return a.key < b.key; });
   return set;
 }

@@ -87,7 +87,7 @@ void LeaseContest::add(const std::string& name, const LeaseClaim& claim) {
     families_[family]->lengths[static_cast<size_t>(subnets[family]->length())]++;
   }
   undecided_ = undecided_ || !is_alone(claim);
-  if (!undecided_) accepted_.insert(std::lower_bound(accepted_.begin(), accepted_.end(), claim.lease, before), claim.lease);
+  if (!undecided_) accepted_.put(claim.lease);
 }
 
 void LeaseContest::remove(const LeaseClaim& claim) {
@@ -101,7 +101,7 @@ void LeaseContest::remove(const LeaseClaim& claim) {
     by_subnet.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == &claim; }));
     lengths[static_cast<size_t>(subnets[family]->length())]--;
   }
-  if (!undecided_) accepted_.erase(std::lower_bound(accepted_.begin(), accepted_.end(), claim.lease, before));
+  if (!undecided_) accepted_.erase(claim.lease->subnet);
 }
 
 void LeaseContest::weigh_all() {
@@ -112,7 +112,7 @@ void LeaseContest::weigh_all() {
   }
   std::sort(candidates.begin(), candidates.end(),
             [&](const LeaseClaim* a, const LeaseClaim* b) { return rank(*a, rules_) < rank(*b, rules_); });
-  accepted_.clear();
+  std::vector<LeaseList::Item> accepted;
   overlapped_.clear();
   DisjointSubnets<Lease> disjoint;
   for (const LeaseClaim* claim : candidates) {
@@ -123,17 +123,18 @@ void LeaseContest::weigh_all() {
            fmt::format("overlaps {}, the lease of {}", to_string(holder->subnet), to_string(holder->attributes.public_ip)), lease});
     } else {
       disjoint.add(used(*claim), lease);
-      accepted_.push_back(claim->lease);
+      accepted.push_back(claim->lease);
     }
   }
-  std::sort(accepted_.begin(), accepted_.end(), before);
+  std::sort(accepted.begin(), accepted.end(), before);
+  accepted_ = LeaseList(accepted);
   undecided_ = false;
 }
 
 LeaseSet LeaseContest::set() {
   if (undecided_) weigh_all();
   LeaseSet set;
-  set.leases = LeaseList(accepted_);
+  set.leases = accepted_;
   set.rejected = overlapped_;
   for (const auto& [claim, rejected] : refused_) set.rejected.push_back(rejected);
   std::sort(set.rejected.begin(), set.rejected.end(), [](const RejectedLease& a, const RejectedLease& b) { return a.key < b.key; });

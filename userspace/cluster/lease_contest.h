@@ -64,7 +64,7 @@ class LeaseContest {
   std::unordered_map<const LeaseClaim*, RejectedLease> refused_;  // no leases, or out of place
   // The outcome, unless all have to be weighed first.
   bool undecided_ = true;
-  std::vector<LeaseList::Item> accepted_;  // ordered by subnet
+  LeaseList accepted_;
   std::vector<RejectedLease> overlapped_;
 };
 

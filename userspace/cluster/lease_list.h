@@ -1,8 +1,8 @@
 // Leases that do not change once they are in a list. Copies of a list share them, so that a set of thousands is handed from thread to
-// thread for nothing, and two sets of which one was made of the other tell their difference without a look at what they share.
+// thread for nothing. They stand in blocks that are shared, too: a list that was made of another by a few changes costs as much as these,
+// and so does it to tell the two's difference.
 #pragma once
 
-#include <compare>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -15,34 +15,42 @@ namespace merino {
 class LeaseList {
  public:
   using Item = std::shared_ptr<const Lease>;
+  using Block = std::shared_ptr<const std::vector<Item>>;  // never empty
 
   class const_iterator {  // NOLINT(readability-identifier-naming): the standard library's name
    public:
-    using iterator_category = std::random_access_iterator_tag;
+    using iterator_category = std::forward_iterator_tag;
     using value_type = Lease;
     using difference_type = std::ptrdiff_t;
     using pointer = const Lease*;
     using reference = const Lease&;
 
     const_iterator() = default;
-    explicit const_iterator(const Item* at) : at_(at) {}
-    reference operator*() const { return **at_; }
-    pointer operator->() const { return at_->get(); }
-    reference operator[](difference_type n) const { return *at_[n]; }
-    const_iterator& operator++() { return *this += 1; }
-    const_iterator& operator--() { return *this += -1; }
-    const_iterator operator++(int) { return const_iterator(at_++); }
-    const_iterator operator--(int) { return const_iterator(at_--); }
-    const_iterator& operator+=(difference_type n) { return at_ += n, *this; }
-    const_iterator& operator-=(difference_type n) { return *this += -n; }
-    friend const_iterator operator+(const_iterator it, difference_type n) { return it += n; }
-    friend const_iterator operator+(difference_type n, const_iterator it) { return it += n; }
-    friend const_iterator operator-(const_iterator it, difference_type n) { return it -= n; }
-    friend difference_type operator-(const_iterator a, const_iterator b) { return a.at_ - b.at_; }
-    auto operator<=>(const const_iterator&) const = default;
+    explicit const_iterator(const Block* block) : block_(block) {}
+    reference operator*() const { return *item(); }
+    pointer operator->() const { return item().get(); }
+    [[nodiscard]] const Item& item() const { return (**block_)[at_]; }
+    const_iterator& operator++() {
+      if (++at_ == (*block_)->size()) next_block();
+      return *this;
+    }
+    const_iterator operator++(int) {
+      const const_iterator before = *this;
+      ++*this;
+      return before;
+    }
+    bool operator==(const const_iterator&) const = default;
+
+    // The block that begins here; nullptr within one.
+    [[nodiscard]] const std::vector<Item>* whole_block() const { return at_ == 0 ? block_->get() : nullptr; }
+    void next_block() {
+      ++block_;
+      at_ = 0;
+    }
 
    private:
-    const Item* at_ = nullptr;
+    const Block* block_ = nullptr;
+    size_t at_ = 0;
   };
   using iterator = const_iterator;
   using value_type = Lease;
@@ -50,24 +58,33 @@ class LeaseList {
   LeaseList() = default;
   LeaseList(std::initializer_list<Lease> leases) : LeaseList(std::vector<Lease>(leases)) {}
   LeaseList(const std::vector<Lease>& leases);  // NOLINT(google-explicit-constructor): the same leases
-  explicit LeaseList(std::vector<Item> items);
+  explicit LeaseList(const std::vector<Item>& items);
 
-  [[nodiscard]] const_iterator begin() const { return const_iterator(items().data()); }
-  [[nodiscard]] const_iterator end() const { return begin() + static_cast<std::ptrdiff_t>(size()); }
-  [[nodiscard]] size_t size() const { return items().size(); }
-  [[nodiscard]] bool empty() const { return size() == 0; }
-  [[nodiscard]] const Lease& operator[](size_t at) const { return *items()[at]; }
-  [[nodiscard]] const Lease& front() const { return *items().front(); }
-  [[nodiscard]] const std::vector<Item>& items() const { return *items_; }
+  [[nodiscard]] const_iterator begin() const { return const_iterator(blocks_->data()); }
+  [[nodiscard]] const_iterator end() const { return const_iterator(blocks_->data() + blocks_->size()); }
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] const Lease& operator[](size_t at) const;
+  [[nodiscard]] const Lease& front() const { return *begin(); }
 
-  // The same leases, but `lease` instead of those that it overlaps, in its place by the order of subnets.
+  // Of leases that are ordered by subnet, each subnet once:
+  [[nodiscard]] const Lease* find(const Subnets& subnet) const;  // nullptr if there is none
+  void put(const Item& item);                                    // in the place of one with the same subnet
+  void erase(const Subnets& subnet);
+  // The same leases, but `lease` instead of those that it overlaps.
   [[nodiscard]] LeaseList with(const Lease& lease) const;
 
   bool operator==(const LeaseList& other) const;
 
  private:
-  std::shared_ptr<const std::vector<Item>> items_ = none();
-  static const std::shared_ptr<const std::vector<Item>>& none();
+  using Blocks = std::vector<Block>;
+  static const std::shared_ptr<const Blocks>& none();
+  // Where `subnet` stands, or would have to.
+  [[nodiscard]] size_t block_of(const Subnets& subnet) const;
+  void replace(size_t block, std::vector<Item> items);
+
+  std::shared_ptr<const Blocks> blocks_ = none();
+  size_t size_ = 0;
 };
 
 struct LeaseDifference {

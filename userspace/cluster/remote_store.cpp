@@ -83,8 +83,9 @@ class RemoteStore final : public LeaseStore {
   Fd event_;
   std::mutex source_lock_;  // of everything in the source but follow()
 
-  mutable std::mutex lock_;  // of what follows
-  std::condition_variable changed_;
+  mutable std::mutex lock_;           // of what follows
+  std::condition_variable answered_;  // what list() or ask() wait for
+  std::condition_variable work_;      // what the writer waits for
   bool stopping_ = false;
   std::optional<LeaseSet> set_;
   std::optional<Error> problem_;  // why the set is not followed now
@@ -104,7 +105,8 @@ RemoteStore::~RemoteStore() {
     stopping_ = true;
   }
   stop_->raise();
-  changed_.notify_all();
+  answered_.notify_all();
+  work_.notify_all();
   writer_.join();
   watcher_.join();
 }
@@ -123,7 +125,7 @@ Result<LeaseSet> RemoteStore::list() {
   std::unique_lock guard(lock_);
   if (!problem_ && !set_) {
     // At the start: the first answer is worth waiting for.
-    changed_.wait_for(guard, timing_.patience, [this] { return problem_ || set_ || stopping_; });
+    answered_.wait_for(guard, timing_.patience, [this] { return problem_ || set_ || stopping_; });
   }
   if (problem_) {
     return fail(problem_->kind, "{} is away since {:%H:%M:%S} UTC{}: {}", source_->name(), fmt::gmtime(lost_since_),
@@ -141,7 +143,7 @@ void RemoteStore::publish(LeaseSet set) {
     state_.followed = true;
     state_.last_update = system_clock::now();
   }
-  changed_.notify_all();
+  answered_.notify_all();
   wake();
 }
 
@@ -155,7 +157,7 @@ void RemoteStore::lose(Error error) {
     state_.followed = false;
     problem_ = std::move(error);
   }
-  changed_.notify_all();
+  answered_.notify_all();
   wake();
 }
 
@@ -187,9 +189,9 @@ template <class Wish, class Answer>
 Answer RemoteStore::ask(Errand<Wish, Answer>& errand, const Wish& wish, const char* what) {
   std::unique_lock guard(lock_);
   if (errand.under_way != wish) errand.wanted = wish;
-  changed_.notify_all();
+  work_.notify_all();
   const auto answered = [&] { return errand.under_way == wish && errand.answer; };
-  if (!changed_.wait_for(guard, timing_.patience, answered)) {
+  if (!answered_.wait_for(guard, timing_.patience, answered)) {
     return fail(ErrorKind::unavailable, "{}: {} is not answered yet", source_->name(), what);
   }
   errand.under_way.reset();
@@ -210,7 +212,7 @@ bool RemoteStore::run_errand(std::unique_lock<std::mutex>& lock, Errand<Wish, An
   }();
   lock.lock();
   errand.answer = std::move(answer);
-  changed_.notify_all();
+  answered_.notify_all();
   wake();
   return true;
 }
@@ -231,7 +233,7 @@ void RemoteStore::tell(const OperatorNotice& notice) {
     if (notices_.size() == kWaiting) notices_.pop_front();
     notices_.push_back(notice);
   }
-  changed_.notify_all();
+  work_.notify_all();
 }
 
 // The last of the writer's duties: nothing waits for it.
@@ -254,8 +256,7 @@ void RemoteStore::write() {
     bool worked = run_errand(guard, renewal_, [this](const Lease& lease) { return carry_out(lease); });
     worked = run_errand(guard, readiness_, [this](bool) { return source_->mark_ready(); }) || worked;
     if (!worked && !stopping_) worked = tell_one(guard);
-    if (!worked && !stopping_)
-      changed_.wait(guard, [this] { return stopping_ || renewal_.wanted || readiness_.wanted || !notices_.empty(); });
+    if (!worked && !stopping_) work_.wait(guard, [this] { return stopping_ || renewal_.wanted || readiness_.wanted || !notices_.empty(); });
   }
 }
 

@@ -304,12 +304,6 @@ Result<PeerChanges> PeerTable::apply(const std::vector<Peer>& gone, const std::v
   return done;
 }
 
-bool PeerTable::is_known() const {
-  if (!known_) return false;
-  const auto maps = open_maps();
-  return maps && maps->ids == known_->maps;
-}
-
 Result<std::vector<Peer>> read_peers() {
   auto peers = TRY(Map<merino_peer_key, merino_peer>::open("peers"));
   std::vector<Peer> out;

@@ -49,11 +49,10 @@ class PeerTable {
   Result<PeerChanges> sync(const std::vector<Peer>& desired);
 
   // The same where `desired` is what it was for the last call but for these, and the maps are believed to say that: they are not read
-  // as a whole. `gone` has peers as they were, `come` as they shall be. invalid: they do not say that, sync() is needed.
+  // as a whole. `gone` has peers as they were, `come` as they shall be. sync() is needed after any error: invalid, if the maps do not say
+  // that, are not those that were written, or the last call has failed.
   Result<PeerChanges> apply(const std::vector<Peer>& gone, const std::vector<Peer>& come);
 
-  // Can apply() be had: has the last call succeeded, and are the pinned maps still those that it wrote?
-  [[nodiscard]] bool is_known() const;
   // The maps may have been changed by somebody else.
   void forget() { known_.reset(); }
 
