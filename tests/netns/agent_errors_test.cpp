@@ -7,6 +7,7 @@
 
 #include "lab/lab.h"
 #include "lab/traffic.h"
+#include "support/slowdown.h"
 
 namespace merino::lab {
 namespace {
@@ -26,7 +27,7 @@ class Refusal : public testing::Test {
   Refusal() { host_.write("/etc/kube-flannel/net-conf.json", kNetConf); }
 
   std::string refused(const std::string& arguments, const std::string& before = "true") {
-    const Output output = host_.run(fmt::format("{} && exec timeout 10 {} {}", before, MERINOD, arguments));
+    const Output output = host_.run(fmt::format("{} && exec timeout {} {} {}", before, 10 * test::slowdown(), MERINOD, arguments));
     EXPECT_EQ(output.exit_code, 1) << output.out << output.err;
     EXPECT_FALSE(host_.run("ip link show merino0").ok()) << "nothing is made by an agent that refuses";
     EXPECT_EQ(output.out, "");
@@ -88,7 +89,7 @@ TEST(Agent, ASecondOneOnTheNodeIsRefused) {
   Lab lab;
   Node& node = lab.add_node("a");
   node.wait_ready();
-  const Output second = node.run(fmt::format("exec timeout 10 {} --lease-dir {}", MERINOD, lab.lease_dir()));
+  const Output second = node.run(fmt::format("exec timeout {} {} --lease-dir {}", 10 * test::slowdown(), MERINOD, lab.lease_dir()));
   EXPECT_EQ(second.exit_code, 1);
   EXPECT_THAT(last_line(second.err), HasSubstr(fmt::format("another merinod runs on this node (process {}",
                                                            node.must("head -1 /run/merino/merinod.lock | tr -d '\\n'"))));

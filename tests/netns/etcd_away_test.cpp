@@ -5,6 +5,7 @@
 
 #include "cluster/remote_store.h"
 #include "etcd_source_fixture.h"
+#include "support/slowdown.h"
 
 namespace merino::lab {
 namespace {
@@ -108,7 +109,9 @@ TEST_F(EtcdAway, TheStoreKeepsWhatItKnowsAndSaysSinceWhen) {
 
 class ThreeMembers : public EtcdTest {
  protected:
-  ThreeMembers() : etcd_(here_, {.members = 3, .flags = "--heartbeat-interval 50 --election-timeout 500"}) {}
+  ThreeMembers()
+      : etcd_(here_,
+              {.members = 3, .flags = fmt::format("--heartbeat-interval {} --election-timeout {}", 50 * slowdown(), 500 * slowdown())}) {}
 
   EtcdMembers etcd_;
 };

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "lab/sandbox.h"
+#include "support/slowdown.h"
 
 namespace merino::lab {
 namespace {
@@ -18,6 +19,12 @@ std::vector<std::string> lines_of(const std::string& text) {
     if (!line.empty()) lines.push_back(line);
   }
   return lines;
+}
+
+// The beginning of a command of etcdctl's, which gives up after the seconds (stretched by slowdown()).
+std::string etcdctl(const std::vector<std::string>& endpoints, const std::string& flags, int seconds) {
+  return fmt::format("ETCDCTL_API=3 etcdctl --command-timeout={}s --endpoints {} {}", seconds * test::slowdown(), fmt::join(endpoints, ","),
+                     flags);
 }
 
 std::string new_directory() {
@@ -60,21 +67,20 @@ void EtcdMembers::start(int member) {
 }
 
 void EtcdMembers::wait_healthy() const {
-  const std::string command =
-      fmt::format("ETCDCTL_API=3 etcdctl --command-timeout=2s --endpoints {} {} endpoint health", fmt::join(urls(), ","), ctl_flags);
+  const std::string command = etcdctl(urls(), ctl_flags, 2) + " endpoint health";
   // Whoever has no permission to look is answered, too.
   const bool healthy = eventually([&] { return place_.run(command).ok(); }, std::chrono::seconds(30), std::chrono::milliseconds(50));
   if (!healthy) throw Failure("etcd is not healthy: " + place_.run(command + "; tail -n 5 " + directory_ + "/*.log").err);
 }
 
 std::string EtcdMembers::ctl(const std::string& arguments) const {
-  std::string text = place_.must(fmt::format("ETCDCTL_API=3 etcdctl --endpoints {} {} {}", fmt::join(urls(), ","), ctl_flags, arguments));
+  std::string text = place_.must(etcdctl(urls(), ctl_flags, 5) + " " + arguments);
   if (text.ends_with('\n')) text.pop_back();
   return text;
 }
 
 void EtcdMembers::put(const std::string& key, const std::string& value, const std::string& flags) const {
-  place_.must(fmt::format("ETCDCTL_API=3 etcdctl --endpoints {} {} put {} {}", fmt::join(urls(), ","), ctl_flags, flags, key), value);
+  place_.must(fmt::format("{} put {} {}", etcdctl(urls(), ctl_flags, 5), flags, key), value);
 }
 
 std::string EtcdMembers::lease_of(const std::string& key) const {
@@ -94,8 +100,7 @@ std::vector<std::string> EtcdMembers::keys(const std::string& prefix) const { re
 
 int EtcdMembers::leader() const {
   for (int member = 0; member < setup_.members; ++member) {
-    const Output output = place_.run(
-        fmt::format("ETCDCTL_API=3 etcdctl --command-timeout=2s --endpoints {} {} endpoint status -w fields", url(member), ctl_flags));
+    const Output output = place_.run(etcdctl({url(member)}, ctl_flags, 2) + " endpoint status -w fields");
     const auto field = [&](const std::string& name) {
       const size_t at = output.out.find("\"" + name + "\" : ");
       return at == std::string::npos ? std::string()

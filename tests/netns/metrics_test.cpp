@@ -12,6 +12,7 @@
 #include "lab/lab.h"
 #include "lab/sandbox.h"
 #include "lab/traffic.h"
+#include "support/slowdown.h"
 
 namespace merino::lab {
 namespace {
@@ -50,9 +51,9 @@ class Prometheus {
  public:
   Prometheus(const Place& where, const std::vector<std::string>& targets) : where_(where) {
     const std::string dir = std::string(kSharedDir) + "/prometheus";
-    where.write(dir + "/prometheus.yml", fmt::format("global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\n"
-                                                     "scrape_configs:\n- job_name: merino\n  static_configs: [{{targets: {}}}]\n",
-                                                     json(targets).dump()));
+    where.write(dir + "/prometheus.yml", fmt::format("global: {{scrape_interval: {0}ms, scrape_timeout: {0}ms}}\n"
+                                                     "scrape_configs:\n- job_name: merino\n  static_configs: [{{targets: {1}}}]\n",
+                                                     500 * test::slowdown(), json(targets).dump()));
     process_ = where.start(fmt::format(
         "exec prometheus --config.file={0}/prometheus.yml --storage.tsdb.path={0}/data --web.listen-address=127.0.0.1:9090", dir));
   }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lab/sandbox.h"
+#include "support/slowdown.h"
 
 #ifndef MERINOD
 #define MERINOD "merinod"
@@ -46,7 +47,7 @@ int Node::http_status(const std::string& path) const {
   to.sin_family = AF_INET;
   to.sin_port = htons(kHealthPort);
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const timeval patience{2, 0};
+  const timeval patience{2 * test::slowdown(), 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) return 0;
   const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";

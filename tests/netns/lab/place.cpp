@@ -162,7 +162,7 @@ Output Place::run(const std::string& command, const std::string& input, std::chr
   out.write.reset();
   err.write.reset();
   Output output;
-  if (!converse(std::move(in.write), std::move(out.read), std::move(err.read), input, output, Clock::now() + timeout)) {
+  if (!converse(std::move(in.write), std::move(out.read), std::move(err.read), input, output, Clock::now() + timeout * test::slowdown())) {
     ::kill(-pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
     throw Failure(fmt::format("{}: still running after {} ms: {}\n{}{}", name_, timeout.count(), command, output.out, output.err));

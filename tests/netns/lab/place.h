@@ -68,7 +68,7 @@ class Place {
   [[nodiscard]] int network_fd() const { return network_.get(); }
   [[nodiscard]] int mounts_fd() const { return mounts_.get(); }
 
-  // Runs a shell command to its end. A Failure only when it takes longer than the timeout.
+  // Runs a shell command to its end. A Failure only when it takes longer than the timeout (stretched by slowdown()).
   [[nodiscard]] Output run(const std::string& command, const std::string& input = "",
                            std::chrono::milliseconds timeout = kCommandTimeout) const;
   // The same; a Failure with everything that it printed if its exit code is not 0. Returns standard output.
