@@ -1,6 +1,7 @@
 // The harness itself, and what the other tests take for granted: nodes of stock kernel parts reach each other.
 #include "lab/lab.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -105,23 +106,32 @@ TEST(Harness, TrafficSeesWhatIsWrong) {
   EXPECT_EQ(lossy.lost, 2U) << lossy.line;
 }
 
-TEST(Harness, PingsThatWereHeldUpLoseNothing) {
+// Traffic whose process stands still for a while.
+TrafficResult held_up(const Place& where, const std::string& arguments) {
+  Process traffic = start_traffic(where, arguments);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  traffic.signal(SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  traffic.signal(SIGCONT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(800));
+  traffic.signal(SIGTERM);
+  traffic.wait();
+  return traffic_result(traffic);
+}
+
+TEST(Harness, TrafficThatWasHeldUpLosesNothing) {
   Lab lab;
   Machine& a = lab.add_host("a");
   Machine& b = lab.add_host("b");
+  const TrafficServer server(b, 7000);
   for (const Family family : {Family::v4, Family::v6}) {
     ASSERT_TRUE(ping(a, "-c 1 " + b.address(family)).all());
-    Process pings = start_traffic(a, "ping --until-signal 1 --interval-us 100 --to " + b.address(family));
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    pings.signal(SIGSTOP);
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    pings.signal(SIGCONT);
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    pings.signal(SIGTERM);
-    pings.wait();
-    const TrafficResult result = traffic_result(pings);
-    EXPECT_TRUE(result.ok) << result.line;
-    EXPECT_GT(result.sent, 1U) << result.line;
+    const std::string udp = fmt::format("udp --until-signal 1 --interval-us 1 --payload 1000 --to {}", endpoint(b.address(family), 7000));
+    for (const std::string& arguments : {"ping --until-signal 1 --interval-us 100 --to " + b.address(family), udp}) {
+      const TrafficResult result = held_up(a, arguments);
+      EXPECT_TRUE(result.ok) << arguments << ": " << result.line;
+      EXPECT_GT(result.sent, 1U) << arguments << ": " << result.line;
+    }
   }
 }
 

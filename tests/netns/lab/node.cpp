@@ -58,7 +58,7 @@ int Node::http_status(const std::string& path) const {
 }
 
 void Node::wait_ready() {
-  const bool ready = eventually([this] { return http_status("/readyz") == 200 || !agent_.running(); }, std::chrono::seconds(20));
+  const bool ready = eventually([this] { return http_status("/readyz") == 200 || !agent_.running(); }, std::chrono::seconds(60));
   if (!agent_.running()) throw Failure(name() + ": merinod ended:\n" + agent_.log());
   if (!ready) throw Failure(name() + ": merinod is not ready:\n" + agent_.log());
 }

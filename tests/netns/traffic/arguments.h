@@ -36,6 +36,9 @@ class Arguments {
   std::map<std::string, std::string> values_;
 };
 
+// Of UDP sockets, each way: room for the seconds that a busy machine lets a process wait.
+inline constexpr int kSocketBuffer = 64 << 20;
+
 // Both families in one type: IPv4 is ::ffff:a.b.c.d, and the kernel sends and takes IPv4 packets for it.
 using Endpoint = sockaddr_in6;
 

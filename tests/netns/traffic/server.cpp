@@ -59,7 +59,7 @@ int serve(const Arguments& arguments) {
   const merino::Fd udp = open_socket(SOCK_DGRAM);
   for (const merino::Fd* socket : {&tcp, &udp}) bind_to(socket->get(), local);
   const int on = 1;
-  const int size = 8 << 20;
+  const int size = kSocketBuffer;
   ::setsockopt(udp.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
   ::setsockopt(udp.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
   ::setsockopt(udp.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));

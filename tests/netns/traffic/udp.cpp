@@ -59,7 +59,7 @@ class Client {
  private:
   merino::Fd connected_socket() {
     merino::Fd fd = open_client_socket(arguments_, SOCK_DGRAM);
-    const int size = 8 << 20;
+    const int size = kSocketBuffer;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
     ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     const std::string pmtu = arguments_.text("pmtu", "");
@@ -142,9 +142,10 @@ class Client {
     for (uint32_t index = 0; until_signal_ ? !stop_requested() : index < count_; index++) {
       send(fd, index, 1);
       due = std::max(due, Clock::now() - kMostBehind * interval_) + interval_;
-      for (auto now = Clock::now(); now < due; now = Clock::now()) {
-        receive(fd, index, std::chrono::duration_cast<std::chrono::microseconds>(due - now));
-      }
+      do {
+        const auto left = std::max(due - Clock::now(), Clock::duration::zero());
+        receive(fd, index, std::chrono::duration_cast<std::chrono::microseconds>(left));
+      } while (Clock::now() < due);
     }
     while (tally_.received < tally_.sent && receive(fd, 0, timeout_)) continue;
   }
