@@ -43,6 +43,8 @@ void write(const Json& value, size_t depth, std::string& out) {
 
 }  // namespace
 
+Width width_for(Format format) { return format == Format::wide ? Width::wide : Width::narrow; }
+
 std::string yaml_of(const std::string& json) {
   const Json document = Json::parse(json);
   if (is_leaf(document)) return scalar(document) + "\n";
