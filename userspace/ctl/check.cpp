@@ -342,7 +342,10 @@ std::vector<Finding> diagnose(const PodCheck& check, const CheckScale& scale) {
 }
 
 std::string check_text(const CheckReport& report, Width width, const Screen& screen) {
-  std::string out = report.title + "\n\n";
+  std::string out;
+  std::istringstream title(report.title);
+  for (std::string line; std::getline(title, line);) out += hang("", 2, line, screen);
+  out += "\n";
   for (const std::string& sound : report.sound) out += hang(paint("✓", Tone::good, screen) + " ", 2, sound, screen);
   if (!report.peers.empty()) out += "\n" + format_table(peers_table(report, width), screen) + "\n";
   if (!report.pods.empty()) out += "\n" + format_table(pods_table(report), screen) + "\n";
