@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
+#include <sstream>
 
 #include "lab/lab.h"
 #include "lab/traffic.h"
@@ -106,6 +108,38 @@ TEST(Agent, APortThatAnotherDeviceHoldsIsNamedUntilItIsFree) {
   EXPECT_FALSE(node.run("cat /run/flannel/subnet.env").ok()) << "no pod is to be attached yet";
   node.must("ip link del vx9");
   node.wait_ready();
+}
+
+size_t count_of(const std::string& text, const std::string& word) {
+  size_t count = 0;
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++count;
+  return count;
+}
+
+// The kernel keeps the interface, its address and the programs on it, and every packet is lost: nothing else would say so.
+TEST(Agent, AnUplinkThatIsDownIsToldOnceAndSoIsItsReturn) {
+  Lab lab;
+  Node& node = lab.add_node("a");
+  node.wait_ready();
+  const auto says = [&](const std::string& text) { return eventually([&] { return node.agent().log().find(text) != std::string::npos; }); };
+  node.must("ip link set eth0 down");
+  EXPECT_TRUE(says("warning uplink eth0 is down: no other node is reached until it is set up")) << node.agent().log();
+  node.must("ip link set eth0 up");
+  EXPECT_TRUE(says("info uplink eth0 carries packets again")) << node.agent().log();
+  EXPECT_EQ(count_of(node.agent().log(), "uplink eth0 is down"), 1U) << node.agent().log();
+}
+
+TEST(Agent, AStartReadsAsOne) {
+  Lab lab;
+  Node& node = lab.add_node("a");
+  node.wait_ready();
+  const std::string log = node.agent().log();
+  EXPECT_EQ(log.find("warning"), std::string::npos) << log;
+  EXPECT_EQ(log.find("error"), std::string::npos) << log;
+  EXPECT_EQ(log.find("is not in the store any more"), std::string::npos) << log;
+  std::istringstream lines(log);
+  std::set<std::string> seen;
+  for (std::string line; std::getline(lines, line);) EXPECT_TRUE(seen.insert(line.substr(line.find(' '))).second) << "twice: " << line;
 }
 
 TEST(Agent, ErrorsAreLoggedOnceNotInALoop) {

@@ -72,6 +72,19 @@ TEST(FirstHour, AnMtuThatTheUplinkDoesNotCarry) {
                                                                HasSubstr("set Backend.MTU to 1500 or less")));
 }
 
+// The kernel knows it, the programs do not ask.
+TEST(FirstHour, ARouteToOtherNodesThatCarriesLess) {
+  Lab lab;
+  Node& node = lab.add_node("a", {.flags = "--full-check=1"});
+  const Node& other = lab.add_node("b");
+  lab.wait_ready();
+  EXPECT_EQ(node.agent().log().find("carries"), std::string::npos) << node.agent().log();
+  node.must("ip route replace 192.168.88.0/24 dev eth0 proto kernel scope link src " + node.address() + " mtu 1400");
+  EXPECT_THAT(logged(node, "carries 1400 bytes", node.agent()),
+              AllOf(HasSubstr("the route 192.168.88.0/24 of the uplink eth0, by which node " + other.address() + " is reached"),
+                    HasSubstr("set Backend.MTU to 1400 or less on every node")));
+}
+
 TEST(FirstHour, APodNetworkThatIsTheUplinks) {
   Lab lab;
   Node& node = lab.add_node("a", {.net_conf = R"({"Network": "192.168.0.0/16", "Backend": {"Type": "vxlan"}})"});

@@ -9,6 +9,7 @@
 #include "lab/lab.h"
 #include "lab/pod_network.h"
 #include "lab/traffic.h"
+#include "merinoctl_run.h"
 
 namespace merino::lab {
 namespace {
@@ -17,22 +18,6 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-Output ctl(const Place& where, const std::string& arguments) {
-  return where.run(std::string(MERINOCTL) + " " + arguments, "", std::chrono::seconds(60));
-}
-
-json ctl_json(const Place& where, const std::string& arguments) {
-  const Output output = ctl(where, arguments + " -o json");
-  if (!json::accept(output.out)) throw Failure(arguments + ": no JSON: " + output.out + output.err);
-  return json::parse(output.out);
-}
-
-std::string words(const json& findings) {
-  std::string text;
-  for (const json& finding : findings) text += finding["what"].get<std::string>() + "; " + finding["remedy"].get<std::string>() + "\n";
-  return text;
-}
 
 // Two nodes with a pod each.
 class Merinoctl : public testing::Test {

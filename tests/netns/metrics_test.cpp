@@ -149,6 +149,7 @@ TEST(Metrics, CountsWhatIsMendedAndWhatFails) {
 
   node.must("printf nonsense > " + lab.lease_dir() + "/subnets/10.99.77.0-24");
   EXPECT_TRUE(eventually([&] { return has("merino_leases_rejected 1"); }));
+  EXPECT_TRUE(eventually([&] { return !has("merino_store_apply_duration_seconds_count 0"); })) << "the change was timed";
 }
 
 TEST(Metrics, PortsAreRefusedByName) {

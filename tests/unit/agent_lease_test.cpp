@@ -65,6 +65,31 @@ TEST_F(LeaseStep, ALeaseInOrderIsLeftAlone) {
   EXPECT_THAT(store_.renewed, SizeIs(0));
 }
 
+// Two nodes with one public address take one lease for theirs.
+TEST_F(LeaseStep, ALeaseThatAnotherNodeWritesIsNotFoughtOverForEver) {
+  site_.written = node_.lease.attributes;
+  const auto other_writes = [this] {
+    change_listed([](Lease& lease) { lease.attributes.vxlan.v4->vtep_mac = *MacAddress::parse("02:00:00:00:00:09"); });
+  };
+  for (size_t times = 1; times <= 6; ++times) {
+    other_writes();
+    ASSERT_TRUE(keep_lease(site_)) << "a hand may have done it";
+    EXPECT_THAT(store_.renewed, SizeIs(times));
+  }
+  other_writes();
+  const auto contested = keep_lease(site_);
+  ASSERT_FALSE(contested);
+  EXPECT_THAT(contested.error().message(),
+              testing::AllOf(HasSubstr("another node writes this node's lease of 10.244.98.0/24 again and again"),
+                             HasSubstr("02:00:00:00:00:09"), HasSubstr("--public-ip")));
+  EXPECT_THAT(store_.renewed, SizeIs(6));
+
+  site_.put_right.front() -= std::chrono::minutes(11);
+  EXPECT_TRUE(keep_lease(site_)) << "tried again after a while";
+  node_.vtep_mac.v4 = *MacAddress::parse("02:00:00:00:00:0a");
+  EXPECT_TRUE(keep_lease(site_)) << "what this node has to say is said";
+}
+
 TEST_F(LeaseStep, RenewedWithinTheMarginAndNotBefore) {
   change_listed([](Lease& lease) { lease.expires = in(std::chrono::minutes(61)); });
   ASSERT_TRUE(keep_lease(site_));

@@ -133,6 +133,17 @@ TEST(Node, LeasesThatCannotBePeersAreNamed) {
                                             HasSubstr("10.244.7.0-24: an old lease of this node")));
 }
 
+TEST(Node, AnotherNodeWithThisOnesAddressIsNoOldLease) {
+  Node node = example();
+  Lease other = make_lease("10.244.7.0/24", "192.168.88.12");
+  other.node_name = "worker-2";
+  node.leases.leases = {node.lease, other};
+  const PeerSelection selection = select_peers(node);
+  ASSERT_EQ(selection.ignored.size(), 1U);
+  EXPECT_THAT(selection.ignored[0].reason,
+              HasSubstr("Node worker-2 has this node's public address; give each an address of its own by --iface"));
+}
+
 Lease host_gw_lease(const std::string& subnet, const std::string& address) {
   Lease lease = make_lease(subnet, address);
   lease.attributes.backend_type = "host-gw";

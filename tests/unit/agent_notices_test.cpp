@@ -63,7 +63,7 @@ std::vector<OperatorNotice> of_steps(std::vector<StepState> steps) {
 
 TEST(HostNotices, AnMtuThatTheUplinkDoesNotCarry) {
   Node node = make_node();
-  EXPECT_THAT(host_notices(node, {address(2, "192.168.88.11/24")}), IsEmpty());
+  EXPECT_THAT(host_notices(node, {{address(2, "192.168.88.11/24")}, {}}), IsEmpty());
   node.conf.vxlan.mtu = 1500;
   EXPECT_THAT(host_notices(node, {}), IsEmpty());
   node.conf.vxlan.mtu = 9000;
@@ -73,8 +73,38 @@ TEST(HostNotices, AnMtuThatTheUplinkDoesNotCarry) {
   EXPECT_THAT(notices[0].message, HasSubstr("Backend.MTU is 9000, but the uplink eth0 carries 1500 bytes"));
 }
 
+Route route(const char* destination, int mtu) {
+  Route out;
+  out.destination = prefix(destination);
+  out.link_index = 2;
+  out.mtu = mtu;
+  return out;
+}
+
+TEST(HostNotices, ARouteThatCarriesLessThanPodsSend) {
+  Node node = make_node();
+  const auto of_node = [](const char* subnet, const char* public_ip) {
+    Lease out = lease(subnet);
+    out.attributes.public_ip.v4 = *IpAddress::parse(public_ip);
+    return out;
+  };
+  node.leases.leases = {of_node("10.244.1.0/24", "192.168.77.1"), of_node("10.244.2.0/24", "192.168.88.12"),
+                        of_node("10.244.3.0/24", "192.168.88.13")};
+  EXPECT_THAT(host_notices(node, {{}, {route("0.0.0.0/0", 0), route("192.168.88.0/24", 1500)}}), IsEmpty());
+  EXPECT_THAT(host_notices(node, {{}, {route("0.0.0.0/0", 1400), route("192.168.88.0/24", 0)}}), IsEmpty()) << "no node is reached by it";
+  EXPECT_THAT(host_notices(node, {{}, {route("192.168.77.0/24", 1400)}}), IsEmpty()) << "this node is no other one";
+  const auto notices = host_notices(node, {{}, {route("0.0.0.0/0", 1450), route("192.168.88.0/24", 1400)}});
+  ASSERT_THAT(notices, SizeIs(1)) << "one for each route";
+  EXPECT_EQ(notices[0].reason, "MtuMismatch");
+  EXPECT_THAT(notices[0].message,
+              HasSubstr("the route 192.168.88.0/24 of the uplink eth0, by which node 192.168.88.12 is reached, carries 1400 "
+                        "bytes, and packets of pods take up to 1500"));
+  node.conf.vxlan.mtu = 1400;
+  EXPECT_THAT(host_notices(node, {{}, {route("192.168.88.0/24", 1400)}}), IsEmpty()) << "that was the remedy";
+}
+
 TEST(HostNotices, APodNetworkThatIsTheUplinks) {
-  const auto notices = host_notices(make_node(), {address(2, "10.244.9.1/16"), address(7, "10.244.1.0/32")});
+  const auto notices = host_notices(make_node(), {{address(2, "10.244.9.1/16"), address(7, "10.244.1.0/32")}, {}});
   ASSERT_THAT(notices, SizeIs(1)) << "merino0's own addresses lie in it";
   EXPECT_EQ(notices[0].reason, "NetworkOverlap");
   EXPECT_THAT(notices[0].message, HasSubstr("overlaps 10.244.0.0/16, the network of the uplink eth0"));

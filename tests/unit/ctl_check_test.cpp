@@ -115,11 +115,11 @@ TEST(CheckReport, TextAndJson) {
   report.scale = kScale;
   report.peers = {sound_check()};
   report.sound = {"this"};
-  EXPECT_THAT(check_text(report, Colours::off),
+  EXPECT_THAT(check_text(report, Width::narrow, kFile),
               AllOf(HasSubstr("✓ this"), HasSubstr("0.20 ms"), HasSubstr("1450"), HasSubstr("no trouble found")));
   EXPECT_EQ(json::parse(check_json(report)).at("fine"), true);
   report.problems = {{"what", "remedy"}};
-  EXPECT_THAT(check_text(report, Colours::off), AllOf(HasSubstr("✗ what\n    → remedy"), Not(HasSubstr("no trouble"))));
+  EXPECT_THAT(check_text(report, Width::narrow, kFile), AllOf(HasSubstr("✗ what\n    → remedy"), Not(HasSubstr("no trouble"))));
   EXPECT_EQ(json::parse(check_json(report)).at("fine"), false);
 }
 
@@ -128,13 +128,15 @@ TEST(CheckReport, NamesOfNodes) {
   check.name = "worker-2";
   CheckReport report;
   report.peers = {check};
-  EXPECT_THAT(check_text(report, Colours::off),
-              AllOf(HasSubstr("NODE           NAME      SUBNET"), HasSubstr("192.168.88.12  worker-2  10.")));
+  EXPECT_THAT(check_text(report, Width::narrow, kFile), AllOf(HasSubstr("NODE           NAME      RTT "),
+                                                              HasSubstr("192.168.88.12  worker-2  0.20 ms"), Not(HasSubstr("10.244.2."))));
+  EXPECT_THAT(check_text(report, Width::wide, kFile),
+              AllOf(HasSubstr("NODE           NAME      SUBNET         KIND"), HasSubstr("192.168.88.12  worker-2  10.244.2.0/24  vxlan")));
   EXPECT_EQ(json::parse(check_json(report)).at("peers").at(0).at("node_name"), "worker-2");
   check.host.small = echo(5, 0);
   EXPECT_THAT(only_finding(check), HasSubstr("node 192.168.88.12 (worker-2, 10.244.2.0/24) answers"));
   report.peers = {sound_check()};
-  EXPECT_THAT(check_text(report, Colours::off), Not(HasSubstr("NAME")));
+  EXPECT_THAT(check_text(report, Width::narrow, kFile), AllOf(Not(HasSubstr("NAME")), HasSubstr("192.168.88.12  10.244.2.0/24  0.20 ms")));
   EXPECT_FALSE(json::parse(check_json(report)).at("peers").at(0).contains("node_name"));
 }
 
@@ -203,7 +205,7 @@ TEST(CheckReport, PodsInTextAndJson) {
   CheckReport report;
   report.scale = kScale;
   report.pods = {sound_pod(), near};
-  EXPECT_THAT(check_text(report, Colours::off),
+  EXPECT_THAT(check_text(report, Width::narrow, kFile),
               AllOf(HasSubstr("10.244.2.7                  192.168.88.12 (worker-2)  0.20 ms    0%  1450  ok   ok   ok"),
                     HasSubstr("10.244.2.7 (default/web-1)  this node ")));
   const json pods = json::parse(check_json(report)).at("pods");

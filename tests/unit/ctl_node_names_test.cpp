@@ -44,13 +44,13 @@ TEST(NodeNames, NoneAreNoTrouble) { EXPECT_THAT(node_names({lease("192.168.88.11
 
 TEST(Leases, TheNameStandsBesideTheAddress) {
   const std::vector<ReportedLease> leases = {lease("192.168.88.11", "own", "worker-1"), lease("192.168.88.12", "used", "")};
-  EXPECT_EQ(leases_text(leases, {}, Width::narrow, Colours::off),
+  EXPECT_EQ(leases_text(leases, {}, Width::narrow, kFile),
             "SUBNET         NODE           NAME      ENDS IN  STATE\n"
             "10.244.1.0/24  192.168.88.11  worker-1  never    own\n"
             "10.244.1.0/24  192.168.88.12  -         never    used\n");
-  EXPECT_THAT(leases_text(leases, {}, Width::wide, Colours::off), HasSubstr("NODE           NAME      BACKEND  KEY"));
+  EXPECT_THAT(leases_text(leases, {}, Width::wide, kFile), HasSubstr("NODE           NAME      BACKEND  KEY"));
   EXPECT_THAT(leases_json(leases), HasSubstr(R"("node":"192.168.88.11","name":"worker-1")"));
-  EXPECT_THAT(leases_text({leases[1]}, {}, Width::wide, Colours::off), Not(HasSubstr("NAME")));
+  EXPECT_THAT(leases_text({leases[1]}, {}, Width::wide, kFile), Not(HasSubstr("NAME")));
   EXPECT_THAT(leases_json({leases[1]}), Not(HasSubstr("name")));
 }
 

@@ -25,6 +25,8 @@ TEST(Yaml, ObjectsListsAndScalars) {
   EXPECT_EQ(yaml_of("[]"), "[]\n");
 }
 
+TEST(Yaml, KeysStayStrings) { EXPECT_EQ(yaml_of(R"({"on": true, "no": {"one": 1}})"), "\"on\": true\n\"no\":\n  one: 1\n"); }
+
 TEST(Yaml, StringsStayStrings) { EXPECT_EQ(yaml_of(R"({"a": "no", "b": "1", "c": "\n"})"), "a: \"no\"\nb: \"1\"\nc: \"\\n\"\n"); }
 
 }  // namespace

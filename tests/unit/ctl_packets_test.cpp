@@ -44,34 +44,34 @@ TEST(Drops, CountAndLastPacketStandTogether) {
   const auto rows = join_drops({{&kEncap, 9, 900}, {&kSpoofed, 3, 180}, {&kNoPeer, 0, 0}}, {sighting(kSpoofed)});
   ASSERT_THAT(rows, SizeIs(1)) << "only what was dropped, if anything was";
   const auto now = std::chrono::system_clock::time_point(std::chrono::seconds(1065));
-  EXPECT_EQ(drops_text(rows, names(), now, Width::narrow, Colours::off),
+  EXPECT_EQ(drops_text(rows, names(), now, Width::narrow, kFile),
             "REASON   PACKETS    LAST  AT     PACKET\n"
             "spoofed        3  1m ago  mr123  10.244.1.2:5 → 10.244.2.2:53 udp, from pod default/web-0\n");
-  EXPECT_THAT(drops_text(rows, names(), now, Width::wide, Colours::off), HasSubstr("the pod forges"));
+  EXPECT_THAT(drops_text(rows, names(), now, Width::wide, kFile), HasSubstr("the pod forges"));
   const json drop = json::parse(drops_json(rows, names())).at(0);
   EXPECT_EQ(drop.at("packets"), 3);
   EXPECT_EQ(drop.at("last").at("packet").at("source_pod"), "default/web-0");
-  EXPECT_EQ(drops_text({}, names(), now, Width::narrow, Colours::off), "nothing was dropped\n");
+  EXPECT_EQ(drops_text({}, names(), now, Width::narrow, kFile), "nothing was dropped\n");
 }
 
 TEST(Drops, WithoutASightingTheCountIsShown) {
   const auto rows = join_drops({{&kNoPeer, 2, 120}}, {sighting(kSpoofed)});
   ASSERT_THAT(rows, SizeIs(1));
   EXPECT_FALSE(rows[0].last);
-  EXPECT_THAT(drops_text(rows, names(), {}, Width::narrow, Colours::off), HasSubstr("no_peer        2     -  -   -"));
+  EXPECT_THAT(drops_text(rows, names(), {}, Width::narrow, kFile), HasSubstr("no_peer        2     -  -   -"));
 }
 
 TEST(Drops, NodesHaveNamesTooAndInTheTunnelsEnds) {
   PacketNames known = names();
   known.nodes = {{ip("10.244.2.2"), "worker-2"}, {ip("192.168.88.12"), "worker-2"}};
-  EXPECT_THAT(sighting_text(sighting(kEncap), known, Colours::off), HasSubstr(" udp, from pod default/web-0, to node worker-2\n"));
+  EXPECT_THAT(sighting_text(sighting(kEncap), known, Width::narrow, kFile), HasSubstr(" udp, from pod default/web-0, to node worker-2\n"));
   EXPECT_EQ(json::parse(sighting_json(sighting(kEncap), known)).at("packet").at("destination_node"), "worker-2");
 
   Sighting tunnelled = sighting(kEncap);
   const MacAddress mac({2, 0, 0, 0, 0, 1});
   const Envelope envelope{ip("192.168.88.11"), ip("192.168.88.12"), 8472};
   tunnelled.frame = make_frame(mac, mac, make_tunnel_packet(envelope, make_vxlan(1, sighting(kEncap).frame)), Family::v4);
-  EXPECT_THAT(sighting_text(tunnelled, known, Colours::off), HasSubstr("in a tunnel 192.168.88.11 → 192.168.88.12 (worker-2)\n"));
+  EXPECT_THAT(sighting_text(tunnelled, known, Width::narrow, kFile), HasSubstr("in a tunnel 192.168.88.11 → 192.168.88.12 (worker-2)\n"));
   const json line = json::parse(sighting_json(tunnelled, known));
   EXPECT_EQ(line.at("tunnel").at("destination_node"), "worker-2");
   EXPECT_FALSE(line.at("tunnel").contains("source_node"));
@@ -79,9 +79,10 @@ TEST(Drops, NodesHaveNamesTooAndInTheTunnelsEnds) {
 
 TEST(Trace, ALineForPeopleAndOneForMachines) {
   EXPECT_THAT(
-      sighting_text(sighting(kEncap), names(), Colours::off),
+      sighting_text(sighting(kEncap), names(), Width::narrow, kFile),
       MatchesRegex(
           "..:..:..\\.000000 from_pod mr123 encap 66 bytes: 10\\.244\\.1\\.2:5 → 10\\.244\\.2\\.2:53 udp, from pod default/web-0\n"));
+  EXPECT_THAT(sighting_text(sighting(kEncap), names(), Width::wide, kFile), HasSubstr(" encap (sent) 66 bytes: "));
   const json line = json::parse(sighting_json(sighting(kEncap), names()));
   EXPECT_EQ(line.at("reason"), "encap");
   EXPECT_EQ(line.at("interface"), "mr123");

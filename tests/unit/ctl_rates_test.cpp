@@ -21,7 +21,7 @@ TEST(Rates, WhatGrewASecondTheMostFirst) {
   EXPECT_DOUBLE_EQ(rates[0].packets, 1000);
   EXPECT_DOUBLE_EQ(rates[1].packets, 2);
   EXPECT_DOUBLE_EQ(rates[1].bits, 1600);
-  EXPECT_EQ(rates_text(rates, Colours::off),
+  EXPECT_EQ(rates_text(rates, kFile),
             "REASON  ACTION  PACKETS/S  BIT/S  PACKETS\n"
             "forged  drop        1.00k   800k     2005\n"
             "decap   fast            2  1.60k      104\n");

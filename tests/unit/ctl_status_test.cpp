@@ -80,7 +80,7 @@ Finding only_problem(Change change) {
   change(facts);
   const StatusReport report = assess(facts);
   EXPECT_EQ(report.health, Health::unhealthy);
-  EXPECT_EQ(report.problems.size(), 1u) << status_text(facts, report, Colours::off);
+  EXPECT_EQ(report.problems.size(), 1u) << status_text(facts, report, kFile);
   return report.problems.empty() ? Finding{} : report.problems[0];
 }
 
@@ -89,7 +89,7 @@ Finding only_notice(Change change) {
   StatusFacts facts = sound_facts();
   change(facts);
   const StatusReport report = assess(facts);
-  EXPECT_EQ(report.health, Health::healthy) << status_text(facts, report, Colours::off);
+  EXPECT_EQ(report.health, Health::healthy) << status_text(facts, report, kFile);
   EXPECT_EQ(report.notices.size(), 1u);
   return report.notices.empty() ? Finding{} : report.notices[0];
 }
@@ -100,7 +100,7 @@ TEST(Status, ASoundNodeIsHealthyOnOneScreen) {
   EXPECT_EQ(report.health, Health::healthy);
   EXPECT_TRUE(report.problems.empty());
   EXPECT_TRUE(report.notices.empty());
-  EXPECT_EQ(status_text(facts, report, Colours::off),
+  EXPECT_EQ(status_text(facts, report, kFile),
             "health    healthy\n"
             "agent     running, pid 4711, ready\n"
             "node      192.168.77.1 on eth0, MTU 1500\n"
@@ -114,10 +114,10 @@ TEST(Status, ASoundNodeIsHealthyOnOneScreen) {
 
 TEST(Status, ColoursSayItToo) {
   StatusFacts facts = sound_facts();
-  EXPECT_THAT(status_text(facts, assess(facts), Colours::on), HasSubstr("\033[32mhealthy"));
+  EXPECT_THAT(status_text(facts, assess(facts), Screen{Colours::on}), HasSubstr("\033[32mhealthy"));
   facts.process = AgentProcess::gone;
-  EXPECT_THAT(status_text(facts, assess(facts), Colours::on), HasSubstr("\033[31munhealthy"));
-  EXPECT_THAT(status_text(facts, assess(facts), Colours::off), Not(HasSubstr("\033")));
+  EXPECT_THAT(status_text(facts, assess(facts), Screen{Colours::on}), HasSubstr("\033[31munhealthy"));
+  EXPECT_THAT(status_text(facts, assess(facts), kFile), Not(HasSubstr("\033")));
 }
 
 TEST(Status, TheAgentIsDown) {
@@ -163,7 +163,7 @@ TEST(Status, ALeaseWithoutEnd) {
   facts.agent->lease_expires = kLeaseWithoutEnd;
   const StatusReport report = assess(facts);
   EXPECT_EQ(report.health, Health::healthy);
-  EXPECT_THAT(status_text(facts, report, Colours::off), HasSubstr("lease     10.244.1.0/24 of 10.244.0.0/16\n"));
+  EXPECT_THAT(status_text(facts, report, kFile), HasSubstr("lease     10.244.1.0/24 of 10.244.0.0/16\n"));
 }
 
 TEST(Status, WhatConfigurationAndInterfacesDoNotFit) {

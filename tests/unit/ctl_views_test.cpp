@@ -75,7 +75,7 @@ TEST(Pods, APodOfAnotherPluginNeedsNoRecord) {
   EXPECT_EQ(pod_trouble(rows.at(0)), "its interface is gone");
   rows.at(0).host_ifname = "veth2";
   EXPECT_EQ(pod_trouble(rows.at(0)), "");
-  EXPECT_NE(pods_text(rows, Width::narrow, Colours::off).find("ok, of another plugin"), std::string::npos);
+  EXPECT_NE(pods_text(rows, Width::narrow, kFile).find("ok, of another plugin"), std::string::npos);
 }
 
 TEST(Pods, EachTroubleHasItsName) {
@@ -91,22 +91,22 @@ TEST(Pods, EachTroubleHasItsName) {
 }
 
 TEST(Pods, TextShortensTheContainerId) {
-  EXPECT_EQ(pods_text({sound_row()}, Width::narrow, Colours::off),
-            "ADDRESS     POD           INTERFACE  DELIVERY  STATE\n"
-            "10.244.1.2  0123456789ab  veth1      peer      ok\n");
+  EXPECT_EQ(pods_text({sound_row()}, Width::narrow, kFile),
+            "ADDRESS     POD           INTERFACE  STATE\n"
+            "10.244.1.2  0123456789ab  veth1      ok\n");
 }
 
 TEST(Pods, NamesOfKubernetesStandInItsPlace) {
   PodRow row = sound_row();
   row.attachment->pod_namespace = "default";
   row.attachment->pod_name = "web-0";
-  EXPECT_EQ(pods_text({row}, Width::wide, Colours::off),
+  EXPECT_EQ(pods_text({row}, Width::wide, kFile),
             "ADDRESS     POD            INTERFACE  DELIVERY  POD MAC            NETWORK  CONTAINER         IN POD  STATE\n"
             "10.244.1.2  default/web-0  veth1      peer      02:00:00:00:00:01  cbr0     0123456789abcdef  eth0    ok\n");
 }
 
 TEST(Pods, NoPodsIsAnAnswer) {
-  EXPECT_EQ(pods_text({}, Width::narrow, Colours::off), "no pods on this node\n");
+  EXPECT_EQ(pods_text({}, Width::narrow, kFile), "no pods on this node\n");
   EXPECT_EQ(json::parse(pods_json({})), json::array());
 }
 
@@ -132,13 +132,13 @@ Peer direct_peer(const MacAddress& mac) {
 }
 
 TEST(Peers, Text) {
-  EXPECT_EQ(peers_text({peer(), direct_peer(*MacAddress::parse("02:00:00:00:00:13"))}, {}, Width::wide, Colours::off),
+  EXPECT_EQ(peers_text({peer(), direct_peer(*MacAddress::parse("02:00:00:00:00:13"))}, {}, Width::wide, kFile),
             "SUBNET         NODE          KIND    NEXT HOP      MAC\n"
             "10.244.2.0/24  192.168.77.2  vxlan   -             02:00:00:00:00:09\n"
             "10.244.3.0/24  192.168.77.3  direct  192.168.77.3  02:00:00:00:00:13\n");
-  EXPECT_THAT(peers_text({peer()}, {}, Width::narrow, Colours::off), Not(HasSubstr("NEXT HOP")));
-  EXPECT_THAT(peers_text({direct_peer({})}, {}, Width::narrow, Colours::off), HasSubstr("not known yet"));
-  EXPECT_EQ(peers_text({}, {}, Width::narrow, Colours::off), "no peers: no other node has a lease\n");
+  EXPECT_THAT(peers_text({peer()}, {}, Width::narrow, kFile), Not(HasSubstr("NEXT HOP")));
+  EXPECT_THAT(peers_text({direct_peer({})}, {}, Width::narrow, kFile), HasSubstr("not known yet"));
+  EXPECT_EQ(peers_text({}, {}, Width::narrow, kFile), "no peers: no other node has a lease\n");
 }
 
 TEST(Peers, Json) {
@@ -150,11 +150,11 @@ TEST(Peers, Json) {
 
 TEST(Peers, NamesStandBesideAddressesWhereTheyAreKnown) {
   const NodeNames names = {{*IpAddress::parse("192.168.77.2"), "worker-2"}};
-  EXPECT_EQ(peers_text({peer(), direct_peer({})}, names, Width::wide, Colours::off),
+  EXPECT_EQ(peers_text({peer(), direct_peer({})}, names, Width::wide, kFile),
             "SUBNET         NODE          NAME      KIND    NEXT HOP      MAC\n"
             "10.244.2.0/24  192.168.77.2  worker-2  vxlan   -             02:00:00:00:00:09\n"
             "10.244.3.0/24  192.168.77.3  -         direct  192.168.77.3  not known yet\n");
-  EXPECT_THAT(peers_text({direct_peer({})}, names, Width::narrow, Colours::off), Not(HasSubstr("NAME")));
+  EXPECT_THAT(peers_text({direct_peer({})}, names, Width::narrow, kFile), Not(HasSubstr("NAME")));
   const json peers = json::parse(peers_json({peer(), direct_peer({})}, names));
   EXPECT_EQ(peers.at(0).at("node_name"), "worker-2");
   EXPECT_FALSE(peers.at(1).contains("node_name"));
@@ -165,21 +165,21 @@ const ReasonInfo kDrop{MERINO_FORGED, "forged", Action::drop, "not its source", 
 
 TEST(Counters, ZeroRowsAreHiddenUnlessAskedFor) {
   const std::vector<Counter> counters{{&kFast, 3, 300}, {&kDrop, 0, 0}};
-  EXPECT_EQ(counters_text(counters, ZeroRows::hide, Colours::off),
+  EXPECT_EQ(counters_text(counters, ZeroRows::hide, kFile),
             "REASON  ACTION  PACKETS  BYTES  MEANING\n"
             "decap   fast          3    300  delivered\n");
-  EXPECT_THAT(counters_text(counters, ZeroRows::show, Colours::off), HasSubstr("forged"));
+  EXPECT_THAT(counters_text(counters, ZeroRows::show, kFile), HasSubstr("forged"));
   EXPECT_EQ(json::parse(counters_json(counters, ZeroRows::hide)).size(), 1u);
   EXPECT_EQ(json::parse(counters_json(counters, ZeroRows::show)).size(), 2u);
 }
 
 TEST(Counters, TheRemedyStandsBesideWhatWasMet) {
-  EXPECT_THAT(counters_text({{&kDrop, 1, 60}}, ZeroRows::hide, Colours::off), HasSubstr("not its source (look at the sender)"));
-  EXPECT_THAT(counters_text({{&kDrop, 0, 0}}, ZeroRows::show, Colours::off), Not(HasSubstr("look at the sender")));
+  EXPECT_THAT(counters_text({{&kDrop, 1, 60}}, ZeroRows::hide, kFile), HasSubstr("not its source (look at the sender)"));
+  EXPECT_THAT(counters_text({{&kDrop, 0, 0}}, ZeroRows::show, kFile), Not(HasSubstr("look at the sender")));
 }
 
 TEST(Counters, NothingCountedIsAnAnswer) {
-  EXPECT_EQ(counters_text({{&kFast, 0, 0}}, ZeroRows::hide, Colours::off), "nothing counted yet: no packet has met the programs\n");
+  EXPECT_EQ(counters_text({{&kFast, 0, 0}}, ZeroRows::hide, kFile), "nothing counted yet: no packet has met the programs\n");
 }
 
 TEST(Counters, JsonKeepsLargeNumbersExact) {

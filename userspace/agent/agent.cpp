@@ -54,6 +54,13 @@ Result<Fd> block_signals() {
   return fd;
 }
 
+// The steps' names alone.
+std::string names_of(const std::vector<std::string>& missing) {
+  std::vector<std::string> names;
+  for (const std::string& text : missing) names.push_back(text.substr(0, text.find(':')));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 void log_step(const StepState& now, StepCondition before) {
   if (now.condition == StepCondition::failed) spdlog::error("{}: {}", now.name, now.error);
   if (now.condition == StepCondition::waiting) spdlog::info("{} {}", now.name, now.error);
@@ -230,7 +237,8 @@ void Agent::publish() {
     spdlog::error("lease report: {}", reported.error().message());
   if (status.ready != std::exchange(was_ready_, status.ready)) {
     if (status.ready) spdlog::info("ready: pods of {} reach the network", to_string(status.subnet));
-    if (!status.ready) spdlog::warn("not ready any more: {}", missing);
+    // What is wrong with each stands above.
+    if (!status.ready) spdlog::warn("not ready any more, because of: {}", names_of(status.missing));
   }
   service_.status(status.ready ? fmt::format("ready, subnet {}", to_string(status.subnet)) : "not ready: " + missing);
   if (status.ready) service_.ready();

@@ -36,8 +36,12 @@ std::string lease_obstacle(const Node& node, const Lease& lease) {
   if (its.backend_type != lease_backend(node))
     return fmt::format("backend type \"{}\", this node has {}", its.backend_type, backend_name(node.conf.backend));
   if (overlap(lease.subnet, node.lease.subnet)) return fmt::format("overlaps this node's subnet {}", to_string(node.lease.subnet));
-  if (is_same_node(its.public_ip, node.uplink.public_ip) || is_same_node(its.public_ip, node.uplink.address))
+  if (is_same_node(its.public_ip, node.uplink.public_ip) || is_same_node(its.public_ip, node.uplink.address)) {
+    if (!lease.node_name.empty())  // a Node has one lease
+      return fmt::format("Node {} has this node's public address; give each an address of its own by --iface or --public-ip",
+                         lease.node_name);
     return fmt::format("an old lease of this node, which has {} now", to_string(node.lease.subnet));
+  }
   return "";
 }
 

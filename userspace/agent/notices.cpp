@@ -37,9 +37,39 @@ void add_steps_notices(const NoticeFacts& facts, std::vector<OperatorNotice>& no
   }
 }
 
+// The route by which packets to `address` leave, as far as the uplink's go.
+const Route* best_route(const std::vector<Route>& routes, const IpAddress& address) {
+  const Route* best = nullptr;
+  for (const Route& route : routes) {
+    if (route.destination.contains(address) && (best == nullptr || route.destination.length() > best->destination.length())) best = &route;
+  }
+  return best;
+}
+
+// Tunnel packets, and those of the fast path without a tunnel, are sent whatever their route's MTU says. One notice for each route.
+void add_route_notices(const Node& node, const std::vector<Route>& routes, int wanted, std::vector<OperatorNotice>& notices) {
+  const auto is_small = [wanted](const Route& route) { return route.mtu != 0 && route.mtu < wanted; };
+  if (std::none_of(routes.begin(), routes.end(), is_small)) return;
+  std::vector<const Route*> told;
+  for (const Lease& lease : node.leases.leases) {
+    if (lease.subnet == node.lease.subnet) continue;
+    for (const Family family : kFamilies) {
+      const auto address = lease.attributes.public_ip[family];
+      const Route* route = address ? best_route(routes, *address) : nullptr;
+      if (route == nullptr || !is_small(*route) || std::find(told.begin(), told.end(), route) != told.end()) continue;
+      told.push_back(route);
+      notices.push_back(
+          {"MtuMismatch",
+           fmt::format("the route {} of the uplink {}, by which node {} is reached, carries {} bytes, and packets of pods take "
+                       "up to {}: large ones are lost; set Backend.MTU to {} or less on every node, or the interface's MTU",
+                       route->destination.to_string(), node.uplink.name, address->to_string(), route->mtu, wanted, route->mtu)});
+    }
+  }
+}
+
 }  // namespace
 
-std::vector<OperatorNotice> host_notices(const Node& node, const std::vector<LinkAddress>& addresses) {
+std::vector<OperatorNotice> host_notices(const Node& node, const UplinkFacts& uplink) {
   std::vector<OperatorNotice> notices;
   const int wanted = node.conf.vxlan.mtu.value_or(node.uplink.mtu);
   if (wanted > node.uplink.mtu) {
@@ -49,7 +79,8 @@ std::vector<OperatorNotice> host_notices(const Node& node, const std::vector<Lin
                      "{} or less, or the interface's MTU to {}",
                      wanted, node.uplink.name, node.uplink.mtu, node.uplink.mtu, wanted)});
   }
-  for (const LinkAddress& address : addresses) {
+  add_route_notices(node, uplink.routes, std::min(wanted, node.uplink.mtu), notices);
+  for (const LinkAddress& address : uplink.addresses) {
     const auto network = node.conf.networks()[address.prefix.family()];
     if (address.link_index != node.uplink.index || !network || !address.prefix.overlaps(*network)) continue;
     notices.push_back({"NetworkOverlap",

@@ -20,8 +20,15 @@ inline constexpr std::array kNoticeReasons = {"SubnetConflict",     "LeaseIgnore
 // A step may fail in passing, and one whose error changes has only now got it; programs that a kernel does not take it will not take later.
 inline constexpr std::chrono::minutes kStepPatience{1};
 
-// What this node's configuration and interfaces do not fit: sentences with their remedies.
-std::vector<OperatorNotice> host_notices(const Node& node, const std::vector<LinkAddress>& addresses);
+// What the uplink has.
+struct UplinkFacts {
+  std::vector<LinkAddress> addresses;
+  std::vector<Route> routes;
+};
+
+// What this node's configuration does not fit: the uplink, and its routes to other nodes; sentences with their remedies. Leases say nothing
+// of MTUs: what other nodes' uplinks and whatever lies between carry is not known here, `merinoctl check` measures it.
+std::vector<OperatorNotice> host_notices(const Node& node, const UplinkFacts& uplink);
 
 // What the steps found.
 struct NoticeFacts {

@@ -39,11 +39,15 @@ struct Site {
   int rules_takeovers = 0;
   std::map<IpAddress, std::chrono::steady_clock::time_point> probed{};  // neighbours that the kernel was asked to find, and when
   bool modprobe_tried = false;
+  bool followed_uplink = false;
   std::vector<OperatorNotice> host_notices{};  // as of the last follow_uplink()
+  std::string uplink_outage{};                 // what keeps the uplink from carrying packets, likewise; empty: nothing
   std::string wire_xdp_obstacle{};             // why --wire-xdp=auto attached nothing, as it was logged last
   bool announced = false;                      // the store has been told that the network is up
   Renewal renewal{boot_time(), node.lease.expires};
-  LeaseSet followed{};  // as of the last follow_leases()
+  LeaseAttributes written{node.lease.attributes};     // what this node said of itself last
+  std::vector<std::chrono::nanoseconds> put_right{};  // when the own lease was, because somebody else had written it; of boot_time()
+  LeaseSet followed{};                                // as of the last follow_leases()
 };
 
 // The snapshot that choose_uplink() wants.

@@ -1,3 +1,4 @@
+#include <net/if.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -48,14 +49,40 @@ bool is_about_to_end(const Lease& own, const Renewal& last, std::chrono::minutes
   return own.expires != last.end && own.expires - margin <= std::chrono::system_clock::now();
 }
 
+// In the list of the last pass: one that was just taken may not have come back from the store yet.
+bool knew_own_lease(const Site& site) {
+  return std::any_of(site.followed.leases.begin(), site.followed.leases.end(),
+                     [&](const Lease& lease) { return lease.subnet == site.node.lease.subnet; });
+}
+
 // Why the lease is to be renewed; empty if it is not.
 std::string renewal_reason(const Site& site) {
   const Node& node = site.node;
   const Lease* own = own_lease(node);
+  if (own == nullptr && !knew_own_lease(site)) return "the store's list does not have it yet";
   if (own == nullptr) return "it is not in the store any more";
   if (own->attributes != lease_attributes(node)) return "what it says of this node has changed";
   if (is_about_to_end(*own, site.renewal, node.options.renew_margin)) return "it is about to end";
   return "";
+}
+
+// Two nodes with one public address take one lease for theirs, and would write it in turn for ever: some times it is put right, then it is
+// said.
+Status allow_to_put_right(Site& site, const Lease& own, const LeaseAttributes& wanted) {
+  constexpr size_t kTimes = 6;  // a list may be older than what was put right: each counts twice then
+  constexpr std::chrono::minutes kWithin{10};
+  // What this node says itself may change as often as it likes.
+  if (wanted != site.written) return ok();
+  std::erase_if(site.put_right, [&](const auto& at) { return boot_time() - at > kWithin; });
+  if (site.put_right.size() >= kTimes) {
+    return with_remedy(fail(ErrorKind::exists, "another node writes this node's lease of {} again and again: {}", to_string(own.subnet),
+                            format_lease_attributes(own.attributes)),
+                       "two nodes have one public address (as 10.0.2.15 in every machine of Vagrant): give each its own by --iface or "
+                       "--public-ip, and restart both without " +
+                           site.node.options.subnet_file);
+  }
+  site.put_right.push_back(boot_time());
+  return ok();
 }
 
 // The end of the own lease by the wall clock as it is now: what the store says, unless the clock was set since.
@@ -69,13 +96,37 @@ std::chrono::system_clock::time_point own_end(const Lease& own, const Renewal& l
 
 // What is new is logged; the rest was.
 void notice_host(Site& site, const std::vector<LinkAddress>& addresses) {
-  std::vector<OperatorNotice> notices = host_notices(site.node, addresses);
+  UplinkFacts facts{addresses, {}};
+  for (const Family family : families(site.node)) {
+    // An uplink that is gone has none; who follows it says so.
+    const auto routes = site.netlink.routes_over(site.node.uplink.index, family).value_or(std::vector<Route>{});
+    facts.routes.insert(facts.routes.end(), routes.begin(), routes.end());
+  }
+  std::vector<OperatorNotice> notices = host_notices(site.node, facts);
   for (const OperatorNotice& notice : notices) {
     if (std::find(site.host_notices.begin(), site.host_notices.end(), notice) == site.host_notices.end())
       spdlog::warn("{}", notice.message);
   }
   site.host_notices = std::move(notices);
 }
+
+// What the kernel does not take for a change of the interface, but who looks for lost packets does.
+void notice_outage(Site& site, const NetworkSnapshot& around) {
+  if (around.links.empty()) return;  // another uplink is looked for
+  const Link& link = around.links.front();
+  std::string outage;
+  if (!link.is_up()) {
+    outage = "is down: no other node is reached until it is set up";
+  } else if ((link.flags & IFF_RUNNING) == 0) {
+    outage = "has no carrier: no other node is reached until it is plugged in";
+  }
+  if (outage == site.uplink_outage) return;
+  if (outage.empty()) spdlog::info("uplink {} carries packets again", link.name);
+  if (!outage.empty()) spdlog::warn("uplink {} {}", link.name, outage);
+  site.uplink_outage = std::move(outage);
+}
+
+std::string text_of(const std::optional<Prefix>& prefix) { return prefix ? prefix->to_string() : "none"; }
 
 }  // namespace
 
@@ -98,6 +149,7 @@ Result<bool> follow_uplink(Site& site) {
   Uplink& uplink = site.node.uplink;
   const NetworkSnapshot around = TRY(snapshot_of(site.netlink, uplink.name));
   notice_host(site, around.addresses);
+  notice_outage(site, around);
   auto fresh = refresh_uplink(uplink, around);
   if (!fresh) {
     const NetworkSnapshot snapshot = TRY(take_snapshot(site.netlink));
@@ -105,7 +157,11 @@ Result<bool> follow_uplink(Site& site) {
     if (!fresh) return tl::unexpected(std::move(fresh).error());
   }
   auto on_link = TRY(find_on_link(site.netlink, *fresh));
-  const bool is_other_segment = std::exchange(site.node.on_link, on_link) != on_link;
+  const auto segment_before = std::exchange(site.node.on_link, on_link);
+  const bool is_other_segment = segment_before != on_link;
+  if (is_other_segment && site.followed_uplink)
+    spdlog::info("route to the uplink's own segment was {}, is {}: the programs are told", text_of(segment_before), text_of(on_link));
+  site.followed_uplink = true;
   if (*fresh == uplink) return is_other_segment;
   spdlog::warn("uplink was {} (index {}, {}, MTU {}), is {} (index {}, {}, MTU {})", uplink.name, uplink.index, to_string(uplink.address),
                uplink.mtu, fresh->name, fresh->index, to_string(fresh->address), fresh->mtu);
@@ -121,7 +177,10 @@ Result<bool> keep_lease(Site& site) {
   if (!reason.empty()) {
     Lease wanted = node.lease;
     wanted.attributes = lease_attributes(node);
+    if (const Lease* own = own_lease(node); own != nullptr && own->attributes != wanted.attributes)
+      TRY(allow_to_put_right(site, *own, wanted.attributes));
     node.lease = TRY(site.store.renew(wanted));
+    site.written = wanted.attributes;
     spdlog::info("lease of {} renewed: {}", to_string(node.lease.subnet), reason);
     if (node.lease.subnet != wanted.subnet) {
       spdlog::warn("this node's subnet was {}, is {}: pods with addresses of the old one are not reached any more",

@@ -44,7 +44,7 @@ Finding silent_node(const PeerCheck& check, const CheckScale& scale) {
   }
   return {fmt::format("node {} answers neither at its own address nor {}", node_of(check), tunnel_name(check, scale)),
           "is it up, and on a network that this node reaches? A node whose public-ip is wrong (several interfaces, NAT) needs --iface or "
-          "--public-ip"};
+          "--public-ip. The lease of one that is gone for good may be removed"};
 }
 
 Finding silent_tunnel(const PeerCheck& check, const CheckScale& scale) {
@@ -56,8 +56,15 @@ Finding silent_tunnel(const PeerCheck& check, const CheckScale& scale) {
   return {fmt::format("node {} answers at its own address, but nothing comes back {}", node_of(check), tunnel_name(check, scale)),
           fmt::format(
               "let UDP port {} through between the nodes, both ways (firewall, security group; VMware NSX takes 8472 for itself: choose "
-              "another Backend.Port); does merinod run there?",
+              "another Backend.Port); does merinod run there? merinoctl check there says more",
               scale.port)};
+}
+
+Finding old_lease(const PeerCheck& check) {
+  return {
+      fmt::format("node {} answers for {}, but not for this subnet: an old lease of that node", node_of(check),
+                  check.answers_for->to_string()),
+      "merinoctl status there names it; remove it where the leases are kept (merinoctl leases -o wide has its key), or wait for its end"};
 }
 
 // Where probes went, as findings name it.
@@ -119,10 +126,18 @@ void diagnose_probe(const Target& target, const TunnelProbe& probe, const CheckS
 }
 
 // From the host, and if that is well, from the pod that sends.
-void diagnose_ways(const Target& target, const IpAddress& address, const TunnelProbe& host, const std::optional<TunnelProbe>& pod,
-                   const CheckScale& scale, std::vector<Finding>& findings) {
-  diagnose_probe(target, host, scale, "", findings);
-  if (!findings.empty() || !pod) return;
+template <class Check>
+void diagnose_ways(const Check& check, const Target& target, const IpAddress& address, const CheckScale& scale,
+                   std::vector<Finding>& findings) {
+  const std::optional<TunnelProbe>& pod = check.pod;
+  diagnose_probe(target, check.host, scale, "", findings);
+  if (!findings.empty()) return;
+  if (!check.pod_obstacle.empty()) {
+    findings.push_back({fmt::format("pod {} of this node cannot send to {}: {}", scale.pod_name, target.who, check.pod_obstacle),
+                        "something in that pod took its route away, or forbids it to send: make it anew"});
+    return;
+  }
+  if (!pod) return;
   if (pod->small.any()) {
     diagnose_probe(target, *pod, scale, " (sent by pod " + scale.pod_name + ")", findings);
     return;
@@ -187,32 +202,40 @@ Json findings_json(const std::vector<Finding>& findings) {
 }
 
 // Round trip, loss, largest packet, TCP and UDP from the host, and how it is from the pod.
-void add_probe_cells(const TunnelProbe& probe, const std::optional<TunnelProbe>& pod, const CheckScale& scale, std::vector<Cell>& cells) {
-  const bool pod_fine = pod && pod->large.any() && pod->tcp != KnockAnswer::silence;
+template <class Check>
+void add_probe_cells(const Check& check, const CheckScale& scale, std::vector<Cell>& cells) {
+  const TunnelProbe& probe = check.host;
+  const bool pod_fine = check.pod && check.pod->large.any() && check.pod->tcp != KnockAnswer::silence;
+  const bool untold = !check.pod && check.pod_obstacle.empty();
   cells.push_back({rtt_text(probe.small)});
   cells.push_back({loss_text(probe.small), probe.small.all() ? Tone::plain : Tone::bad});
   cells.push_back({size_text(probe, scale), probe.large.any() ? Tone::plain : Tone::bad});
   cells.push_back({knock_text(probe.tcp)});
   cells.push_back({knock_text(probe.udp)});
-  cells.push_back({!pod ? "-" : pod_fine ? "ok" : "trouble", !pod || pod_fine ? Tone::plain : Tone::bad});
+  cells.push_back({untold ? "-" : pod_fine ? "ok" : "trouble", untold || pod_fine ? Tone::plain : Tone::bad});
 }
 
 void add_probe_columns(Table& table) {
-  table.columns.insert(table.columns.end(), {{"LOSS", Align::right}, {"MTU", Align::right}, {"TCP"}, {"UDP"}, {"FROM POD"}});
+  table.columns.insert(table.columns.end(), {{"LOSS", Align::right}, {"MTU", Align::right}, {"TCP"}, {"UDP"}, {"POD"}});
 }
 
-Table peers_table(const CheckReport& report) {
-  Table table{{{"NODE"}, {"SUBNET"}, {"KIND"}, {"NODE RTT"}, {"POD NET RTT"}}, {}};
-  add_probe_columns(table);
+// A terminal has room for the subnet or the name.
+Table peers_table(const CheckReport& report, Width width) {
+  const bool wide = width == Width::wide;
   const bool named = std::any_of(report.peers.begin(), report.peers.end(), [](const PeerCheck& check) { return !check.name.empty(); });
-  if (named) table.columns.insert(table.columns.begin() + 1, {"NAME"});
+  Table table{{{"NODE"}}, {}};
+  if (named) table.columns.push_back({"NAME"});
+  if (wide || !named) table.columns.push_back({"SUBNET"});
+  if (wide) table.columns.push_back({"KIND"});
+  table.columns.insert(table.columns.end(), {{"RTT"}, {"POD RTT"}});
+  add_probe_columns(table);
   for (const PeerCheck& check : report.peers) {
     std::vector<Cell> cells = {{check.peer.underlay.to_string()}};
     if (named) cells.push_back({check.name.empty() ? "-" : check.name});
-    cells.push_back({check.peer.subnet.to_string()});
-    cells.push_back({peer_kind_name(check.peer.kind)});
+    if (wide || !named) cells.push_back({check.peer.subnet.to_string()});
+    if (wide) cells.push_back({peer_kind_name(check.peer.kind)});
     cells.push_back({rtt_text(check.underlay)});
-    add_probe_cells(check.host, check.pod, report.scale, cells);
+    add_probe_cells(check, report.scale, cells);
     table.rows.push_back(std::move(cells));
   }
   return table;
@@ -225,7 +248,7 @@ Table pods_table(const CheckReport& report) {
     std::string node = check.peer ? check.peer->underlay.to_string() : "this node";
     if (check.peer && !check.node.empty()) node += " (" + check.node + ")";
     std::vector<Cell> cells = {{check.address.to_string() + (check.name.empty() ? "" : " (" + check.name + ")")}, {node}};
-    add_probe_cells(check.host, check.pod, report.scale, cells);
+    add_probe_cells(check, report.scale, cells);
     table.rows.push_back(std::move(cells));
   }
   return table;
@@ -240,6 +263,7 @@ Json pods_json(const CheckReport& report) {
     if (!check.node.empty()) pod["node_name"] = check.node;
     pod["from_host"] = probe_json(check.host, report.scale);
     if (check.pod) pod["from_pod"] = probe_json(*check.pod, report.scale);
+    if (!check.pod_obstacle.empty()) pod["from_pod"] = {{"obstacle", check.pod_obstacle}};
     pods.push_back(std::move(pod));
   }
   return pods;
@@ -286,6 +310,7 @@ std::vector<Finding> diagnose(const PeerCheck& check, const CheckScale& scale) {
              "ip route get " + check.peer.underlay.to_string()}};
   }
   if (!check.host.small.any()) {
+    if (check.answers_for) return {old_lease(check)};
     // Nodes that do not answer to ping at their own address are common; then the tunnel's silence cannot be told from theirs.
     return {check.underlay.any() ? silent_tunnel(check, scale) : silent_node(check, scale)};
   }
@@ -295,7 +320,7 @@ std::vector<Finding> diagnose(const PeerCheck& check, const CheckScale& scale) {
         {fmt::format("packets to node {} leave by {}, not by the uplink {}", node_of(check), check.underlay_device, scale.uplink),
          fmt::format("start merinod with --iface={}", check.underlay_device)});
   }
-  diagnose_ways(target_of(check), check.peer.subnet.address(), check.host, check.pod, scale, findings);
+  diagnose_ways(check, target_of(check), check.peer.subnet.address(), scale, findings);
   return findings;
 }
 
@@ -306,7 +331,7 @@ std::vector<Finding> diagnose(const PodCheck& check, const CheckScale& scale) {
   }
   std::vector<Finding> findings;
   if (check.host.small.any()) {
-    diagnose_ways(target, check.address, check.host, check.pod, scale, findings);
+    diagnose_ways(check, target, check.address, scale, findings);
   } else if (!check.pod || !check.pod->small.any()) {
     findings.push_back(silent_pod(check, target));
   } else {
@@ -316,14 +341,17 @@ std::vector<Finding> diagnose(const PodCheck& check, const CheckScale& scale) {
   return findings;
 }
 
-std::string check_text(const CheckReport& report, Colours colours) {
-  std::string out = report.title + "\n\n";
-  for (const std::string& sound : report.sound) out += fmt::format("{} {}\n", paint("✓", Tone::good, colours), sound);
-  if (!report.peers.empty()) out += "\n" + format_table(peers_table(report), colours) + "\n";
-  if (!report.pods.empty()) out += "\n" + format_table(pods_table(report), colours) + "\n";
-  out += findings_text(report.problems, Tone::bad, "✗", colours);
-  out += findings_text(report.notices, Tone::warning, "!", colours);
-  if (report.problems.empty()) out += paint("no trouble found", Tone::good, colours) + "\n";
+std::string check_text(const CheckReport& report, Width width, const Screen& screen) {
+  std::string out;
+  std::istringstream title(report.title);
+  for (std::string line; std::getline(title, line);) out += hang("", 2, line, screen);
+  out += "\n";
+  for (const std::string& sound : report.sound) out += hang(paint("✓", Tone::good, screen) + " ", 2, sound, screen);
+  if (!report.peers.empty()) out += "\n" + format_table(peers_table(report, width), screen) + "\n";
+  if (!report.pods.empty()) out += "\n" + format_table(pods_table(report), screen) + "\n";
+  out += findings_text(report.problems, Tone::bad, "✗", screen);
+  out += findings_text(report.notices, Tone::warning, "!", screen);
+  if (report.problems.empty()) out += paint("no trouble found", Tone::good, screen) + "\n";
   return out;
 }
 
@@ -338,6 +366,7 @@ std::string check_json(const CheckReport& report) {
     peer["node_answers"] = check.underlay.any();
     peer["from_host"] = probe_json(check.host, report.scale);
     if (check.pod) peer["from_pod"] = probe_json(*check.pod, report.scale);
+    if (!check.pod_obstacle.empty()) peer["from_pod"] = {{"obstacle", check.pod_obstacle}};
     peers.push_back(std::move(peer));
   }
   const Json document = {{"title", report.title},

@@ -30,8 +30,10 @@ struct PeerCheck {
   std::string underlay_device;  // by which the kernel would send to the node itself
   EchoResult underlay;          // to the node's own address
   TunnelProbe host;
-  std::optional<TunnelProbe> pod;  // if there is a pod to send from
-  std::string obstacle;            // why this host could not even send
+  std::optional<TunnelProbe> pod;     // if there is a pod to send from
+  std::string obstacle;               // why this host could not even send
+  std::string pod_obstacle;           // why that pod could not
+  std::optional<Prefix> answers_for;  // silent: another subnet of the same node, for which it does answer
 };
 
 // A pod that was named.
@@ -43,6 +45,7 @@ struct PodCheck {
   TunnelProbe host;
   std::optional<TunnelProbe> pod;  // if there is another pod to send from
   std::string obstacle;            // why this host could not even send
+  std::string pod_obstacle;        // why that pod could not
 };
 
 // What the probes are compared with.
@@ -71,7 +74,7 @@ struct CheckReport {
   CheckScale scale;
 };
 
-std::string check_text(const CheckReport& report, Colours colours);
+std::string check_text(const CheckReport& report, Width width, const Screen& screen);
 std::string check_json(const CheckReport& report);
 
 }  // namespace merino::ctl

@@ -109,7 +109,7 @@ std::vector<CniConf> read_cni_confs(const std::string& directory) {
   return confs;
 }
 
-HostFacts read_host_facts(Netlink& netlink, const AgentStatus& agent, const merino_config& config) {
+HostFacts read_host_facts(Netlink& netlink, const AgentStatus& agent, const merino_config& config, const std::vector<PodRow>& pods) {
   HostFacts facts;
   facts.bpffs = answer(is_bpffs());
   facts.btf = answer(exists("/sys/kernel/btf/vmlinux"));
@@ -130,7 +130,8 @@ HostFacts read_host_facts(Netlink& netlink, const AgentStatus& agent, const meri
     return link == links.end() ? fmt::format("interface {}", index) : link->name;
   };
   const auto is_ours = [&](const Prefix& prefix, unsigned index) {
-    return index == config.device_ifindex || prefix.length() == 0 ||
+    const auto is_the_pods = [index](const PodRow& row) { return row.entry && row.entry->host_ifindex == index; };
+    return index == config.device_ifindex || prefix.length() == 0 || std::any_of(pods.begin(), pods.end(), is_the_pods) ||
            std::any_of(facts.subnets.begin(), facts.subnets.end(), [&](const Prefix& subnet) { return subnet.contains(prefix.masked()); });
   };
   for (const LinkAddress& address : netlink.addresses().value_or(std::vector<LinkAddress>{})) {

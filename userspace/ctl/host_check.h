@@ -34,7 +34,7 @@ struct HostFacts {
 // Files of the directory that a runtime takes for configurations, by name. None if there is no such directory.
 std::vector<CniConf> read_cni_confs(const std::string& directory = kCniConfDir);
 
-HostFacts read_host_facts(Netlink& netlink, const AgentStatus& agent, const merino_config& config);
+HostFacts read_host_facts(Netlink& netlink, const AgentStatus& agent, const merino_config& config, const std::vector<PodRow>& pods);
 
 void assess_host(const HostFacts& facts, CheckReport& report);
 

@@ -18,7 +18,8 @@ std::string time_left(const ReportedLease& lease, std::chrono::system_clock::tim
 
 }  // namespace
 
-std::string leases_text(const std::vector<ReportedLease>& leases, std::chrono::system_clock::time_point now, Width width, Colours colours) {
+std::string leases_text(const std::vector<ReportedLease>& leases, std::chrono::system_clock::time_point now, Width width,
+                        const Screen& screen) {
   if (leases.empty()) return "no leases\n";
   const bool wide = width == Width::wide;
   Table table{{{"SUBNET"}, {"NODE"}, {"ENDS IN"}, {"STATE"}}, {}};
@@ -37,7 +38,7 @@ std::string leases_text(const std::vector<ReportedLease>& leases, std::chrono::s
     cells.push_back({ignored ? "ignored: " + lease.why : lease.state, ignored ? Tone::bad : Tone::plain});
     table.rows.push_back(std::move(cells));
   }
-  return format_table(table, colours);
+  return format_table(table, screen);
 }
 
 std::string leases_json(const std::vector<ReportedLease>& leases) { return format_lease_report(leases); }

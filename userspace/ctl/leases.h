@@ -11,7 +11,8 @@
 
 namespace merino::ctl {
 
-std::string leases_text(const std::vector<ReportedLease>& leases, std::chrono::system_clock::time_point now, Width width, Colours colours);
+std::string leases_text(const std::vector<ReportedLease>& leases, std::chrono::system_clock::time_point now, Width width,
+                        const Screen& screen);
 std::string leases_json(const std::vector<ReportedLease>& leases);
 
 }  // namespace merino::ctl

@@ -30,12 +30,6 @@ constexpr int kFine = 0;
 constexpr int kError = 1;
 constexpr int kTrouble = 2;
 
-Colours terminal_colours() {
-  const char* no_colour = std::getenv("NO_COLOR");
-  const bool wanted = no_colour == nullptr || *no_colour == '\0';
-  return wanted && ::isatty(STDOUT_FILENO) == 1 ? Colours::on : Colours::off;
-}
-
 int complain(const Error& error) {
   Error shown = error;
   if (shown.sys_errno == EACCES || shown.sys_errno == EPERM) shown.remedy = "run merinoctl as root";
@@ -48,21 +42,21 @@ int print(const std::string& text) {
   return std::fflush(stdout) == 0 ? kFine : kError;
 }
 
-Width width_of(Format format) { return format == Format::wide ? Width::wide : Width::narrow; }
-
-// One of the two, as it was asked for; they are made only when they are needed.
+// One of the two, as it was asked for; they are made only when they are needed. Wide lines are not folded.
 template <class Json, class Text>
 int print_as(Format format, Json json, Text text) {
   if (format == Format::json) return print(json());
   if (format == Format::yaml) return print(yaml_of(json()));
-  return print(text(width_of(format)));
+  Screen screen = standard_output();
+  if (format == Format::wide) screen.columns = kEndless;
+  return print(text(width_for(format), screen));
 }
 
 int show_status(Format format) {
   const StatusFacts facts = read_status_facts();
   const StatusReport report = assess(facts);
   const int printed = print_as(
-      format, [&] { return status_json(facts, report); }, [&](Width) { return status_text(facts, report, terminal_colours()); });
+      format, [&] { return status_json(facts, report); }, [&](Width, const Screen& screen) { return status_text(facts, report, screen); });
   if (printed != kFine || report.health == Health::unknown) return kError;
   return report.health == Health::healthy ? kFine : kTrouble;
 }
@@ -72,7 +66,8 @@ int show_pods(Format format) {
   if (!pods) return complain(pods.error());
   for (const std::string& record : pods->broken_records) fmt::print(stderr, "merinoctl: broken record: {}\n", record);
   return print_as(
-      format, [&] { return pods_json(pods->rows); }, [&](Width width) { return pods_text(pods->rows, width, terminal_colours()); });
+      format, [&] { return pods_json(pods->rows); },
+      [&](Width width, const Screen& screen) { return pods_text(pods->rows, width, screen); });
 }
 
 int show_peers(Format format) {
@@ -80,7 +75,8 @@ int show_peers(Format format) {
   if (!peers) return complain(peers.error());
   const NodeNames names = read_node_names();
   return print_as(
-      format, [&] { return peers_json(*peers, names); }, [&](Width width) { return peers_text(*peers, names, width, terminal_colours()); });
+      format, [&] { return peers_json(*peers, names); },
+      [&](Width width, const Screen& screen) { return peers_text(*peers, names, width, screen); });
 }
 
 int show_leases(Format format) {
@@ -88,7 +84,8 @@ int show_leases(Format format) {
   if (!leases) return complain(leases.error());
   const auto now = std::chrono::system_clock::now();
   return print_as(
-      format, [&] { return leases_json(*leases); }, [&](Width width) { return leases_text(*leases, now, width, terminal_colours()); });
+      format, [&] { return leases_json(*leases); },
+      [&](Width width, const Screen& screen) { return leases_text(*leases, now, width, screen); });
 }
 
 int watch_counters(const Arguments& arguments) {
@@ -101,10 +98,11 @@ int watch_counters(const Arguments& arguments) {
     if (!counters) return complain(counters.error());
     const auto now = std::chrono::steady_clock::now();
     const std::vector<Rate> rates = rates_between(*before, *counters, now - then);
-    const bool terminal = ::isatty(STDOUT_FILENO) == 1 && arguments.output() != Format::json;
-    if (terminal) print("\033[H\033[J");
+    const Format format = arguments.output();
+    if (format == Format::yaml) print("---\n");
+    if ((format == Format::table || format == Format::wide) && ::isatty(STDOUT_FILENO) == 1) print("\033[H\033[J");
     const int printed = print_as(
-        arguments.output(), [&] { return rates_json(rates); }, [&](Width) { return rates_text(rates, terminal_colours()); });
+        format, [&] { return rates_json(rates); }, [&](Width, const Screen& screen) { return rates_text(rates, screen); });
     if (printed != kFine) return printed;
     before = std::move(counters);
     then = now;
@@ -119,7 +117,7 @@ int show_counters(const Arguments& arguments) {
   const ZeroRows zero_rows = arguments.all ? ZeroRows::show : ZeroRows::hide;
   return print_as(
       arguments.output(), [&] { return counters_json(*counters, zero_rows); },
-      [&](Width) { return counters_text(*counters, zero_rows, terminal_colours()); });
+      [&](Width, const Screen& screen) { return counters_text(*counters, zero_rows, screen); });
 }
 
 struct DropsRead {
@@ -141,7 +139,7 @@ int show_drops(Format format) {
   const auto now = std::chrono::system_clock::now();
   return print_as(
       format, [&] { return drops_json(drops->rows, drops->names); },
-      [&](Width width) { return drops_text(drops->rows, drops->names, now, width, terminal_colours()); });
+      [&](Width width, const Screen& screen) { return drops_text(drops->rows, drops->names, now, width, screen); });
 }
 
 int show_trace(const Arguments& arguments) {
@@ -153,8 +151,8 @@ int show_trace(const Arguments& arguments) {
   request.pcap = arguments.pcap;
   request.count = arguments.trace_count;
   request.seconds = arguments.trace_seconds;
-  request.output = arguments.output() == Format::json ? TraceOutput::json : TraceOutput::text;
-  request.colours = terminal_colours();
+  request.output = arguments.output();
+  request.screen = standard_output();
   const auto lost = run_trace(request, [](const std::string& line) -> Status {
     return print(line) == kFine ? ok() : Status(fail(ErrorKind::system, "standard output is closed"));
   });
@@ -184,14 +182,15 @@ Result<RouteAnswer> ask_route(const Arguments& arguments) {
   flow.destination_port = arguments.destination_port;
   const Trial trial = TRY(Trial::open());
   Netlink netlink = TRY(Netlink::open());
-  return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers()), read_node_names()}, flow);
+  std::vector<ProgramFact> programs = read_programs(trial.config(), pods.rows);
+  return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers()), read_node_names(), std::move(programs)}, flow);
 }
 
 int show_route(const Arguments& arguments) {
   const auto answer = ask_route(arguments);
   if (!answer) return complain(answer.error());
   const int printed = print_as(
-      arguments.output(), [&] { return route_json(*answer); }, [&](Width) { return route_text(*answer, terminal_colours()); });
+      arguments.output(), [&] { return route_json(*answer); }, [&](Width, const Screen& screen) { return route_text(*answer, screen); });
   return printed == kFine && answer->end == RouteEnd::dropped ? kTrouble : printed;
 }
 
@@ -199,7 +198,8 @@ int show_check(const Arguments& arguments) {
   const auto report = run_check({arguments.nodes, arguments.pods, arguments.echo_count}, MERINO_VERSION);
   if (!report) return complain(report.error());
   const int printed = print_as(
-      arguments.output(), [&] { return check_json(*report); }, [&](Width) { return check_text(*report, terminal_colours()); });
+      arguments.output(), [&] { return check_json(*report); },
+      [&](Width width, const Screen& screen) { return check_text(*report, width, screen); });
   return printed == kFine && !report->problems.empty() ? kTrouble : printed;
 }
 
@@ -213,34 +213,33 @@ std::vector<BugtoolPage> bugtool_pages() {
       {"status.txt",
        [] {
          const StatusFacts facts = read_status_facts();
-         return status_text(facts, assess(facts), Colours::off);
+         return status_text(facts, assess(facts), kFile);
        }},
       {"status.json",
        [] {
          const StatusFacts facts = read_status_facts();
          return status_json(facts, assess(facts));
        }},
-      {"pods.txt",
-       [] { return page(read_pod_rows(), [](const PodsRead& read) { return pods_text(read.rows, Width::wide, Colours::off); }); }},
+      {"pods.txt", [] { return page(read_pod_rows(), [](const PodsRead& read) { return pods_text(read.rows, Width::wide, kFile); }); }},
       {"peers.txt",
-       [] {
-         return page(read_peers(), [](const auto& peers) { return peers_text(peers, read_node_names(), Width::wide, Colours::off); });
-       }},
+       [] { return page(read_peers(), [](const auto& peers) { return peers_text(peers, read_node_names(), Width::wide, kFile); }); }},
       {"leases.txt",
        [] {
          return page(load_lease_report(),
-                     [](const auto& leases) { return leases_text(leases, std::chrono::system_clock::now(), Width::wide, Colours::off); });
+                     [](const auto& leases) { return leases_text(leases, std::chrono::system_clock::now(), Width::wide, kFile); });
        }},
       {"counters.txt",
-       [] { return page(read_counters(), [](const auto& counters) { return counters_text(counters, ZeroRows::show, Colours::off); }); }},
+       [] { return page(read_counters(), [](const auto& counters) { return counters_text(counters, ZeroRows::show, kFile); }); }},
       {"drops.txt",
        [] {
          return page(read_drop_rows(), [](const DropsRead& read) {
-           return drops_text(read.rows, read.names, std::chrono::system_clock::now(), Width::wide, Colours::off);
+           return drops_text(read.rows, read.names, std::chrono::system_clock::now(), Width::wide, kFile);
          });
        }},
       {"check.txt",
-       [] { return page(run_check({}, MERINO_VERSION), [](const CheckReport& report) { return check_text(report, Colours::off); }); }},
+       [] {
+         return page(run_check({}, MERINO_VERSION), [](const CheckReport& report) { return check_text(report, Width::wide, kFile); });
+       }},
   };
 }
 

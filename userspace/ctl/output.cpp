@@ -1,5 +1,7 @@
 #include "ctl/output.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 namespace merino::ctl {
@@ -10,6 +12,12 @@ using Json = nlohmann::ordered_json;
 
 // A double-quoted string of JSON is one of YAML too, so only plain words are written without quotes.
 std::string scalar(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// YAML 1.1 takes some words for something else than strings, in keys too.
+std::string key_text(const std::string& key) {
+  constexpr std::array kWords = {"on", "off", "yes", "no", "y", "n", "true", "false", "null"};
+  return std::find(kWords.begin(), kWords.end(), key) == kWords.end() ? key : scalar(Json(key));
+}
 
 bool is_leaf(const Json& value) { return !value.is_structured() || value.empty(); }
 
@@ -38,10 +46,12 @@ void write(const Json& value, size_t depth, std::string& out) {
     for (const Json& element : value) write_entry("-", element, depth, out);
     return;
   }
-  for (const auto& [key, member] : value.items()) write_entry(key + ":", member, depth, out);
+  for (const auto& [key, member] : value.items()) write_entry(key_text(key) + ":", member, depth, out);
 }
 
 }  // namespace
+
+Width width_for(Format format) { return format == Format::wide ? Width::wide : Width::narrow; }
 
 std::string yaml_of(const std::string& json) {
   const Json document = Json::parse(json);

@@ -110,7 +110,7 @@ std::vector<DropRow> join_drops(const std::vector<Counter>& counters, const std:
 }
 
 std::string drops_text(const std::vector<DropRow>& rows, const PacketNames& names, std::chrono::system_clock::time_point now, Width width,
-                       Colours colours) {
+                       const Screen& screen) {
   if (rows.empty()) return "nothing was dropped\n";
   Table table{{{"REASON"}, {"PACKETS", Align::right}, {"LAST", Align::right}, {"AT"}, {"PACKET"}}, {}};
   if (width == Width::wide) {
@@ -131,7 +131,7 @@ std::string drops_text(const std::vector<DropRow>& rows, const PacketNames& name
     }
     table.rows.push_back(std::move(cells));
   }
-  return format_table(table, colours);
+  return format_table(table, screen);
 }
 
 std::string drops_json(const std::vector<DropRow>& rows, const PacketNames& names) {
@@ -148,9 +148,10 @@ std::string drops_json(const std::vector<DropRow>& rows, const PacketNames& name
   return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string sighting_text(const Sighting& seen, const PacketNames& names, Colours colours) {
-  return fmt::format("{} {} {} {} {} bytes: {}\n", time_text(seen.time), program_name(seen.program), interface_of(seen.ifindex, names),
-                     paint(seen.reason->name, tone_of(seen.reason->action), colours), seen.length,
+std::string sighting_text(const Sighting& seen, const PacketNames& names, Width width, const Screen& screen) {
+  const std::string meaning = width == Width::wide ? fmt::format(" ({})", seen.reason->meaning) : "";
+  return fmt::format("{} {} {} {}{} {} bytes: {}\n", time_text(seen.time), program_name(seen.program), interface_of(seen.ifindex, names),
+                     paint(seen.reason->name, tone_of(seen.reason->action), screen), meaning, seen.length,
                      packet_text(dissect(seen.frame, names.tunnel), names));
 }
 

@@ -34,11 +34,11 @@ struct DropRow {
 std::vector<DropRow> join_drops(const std::vector<Counter>& counters, const std::vector<Sighting>& last);
 
 std::string drops_text(const std::vector<DropRow>& rows, const PacketNames& names, std::chrono::system_clock::time_point now, Width width,
-                       Colours colours);
+                       const Screen& screen);
 std::string drops_json(const std::vector<DropRow>& rows, const PacketNames& names);
 
 // One line, with its end.
-std::string sighting_text(const Sighting& seen, const PacketNames& names, Colours colours);
+std::string sighting_text(const Sighting& seen, const PacketNames& names, Width width, const Screen& screen);
 // One object, on one line.
 std::string sighting_json(const Sighting& seen, const PacketNames& names);
 

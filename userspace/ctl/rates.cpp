@@ -37,7 +37,7 @@ std::string short_number(double value) {
   return fmt::format("{:.{}f}{}", value, decimals, kUnits[unit]);
 }
 
-std::string rates_text(const std::vector<Rate>& rates, Colours colours) {
+std::string rates_text(const std::vector<Rate>& rates, const Screen& screen) {
   if (rates.empty()) return "no packet has met the programs meanwhile\n";
   Table table{{{"REASON"}, {"ACTION"}, {"PACKETS/S", Align::right}, {"BIT/S", Align::right}, {"PACKETS", Align::right}}, {}};
   for (const Rate& rate : rates) {
@@ -47,7 +47,7 @@ std::string rates_text(const std::vector<Rate>& rates, Colours colours) {
                           {short_number(rate.bits)},
                           {std::to_string(rate.total)}});
   }
-  return format_table(table, colours);
+  return format_table(table, screen);
 }
 
 std::string rates_json(const std::vector<Rate>& rates) {

@@ -21,7 +21,7 @@ struct Rate {
 // zero.
 std::vector<Rate> rates_between(const std::vector<Counter>& before, const std::vector<Counter>& now, std::chrono::nanoseconds span);
 
-std::string rates_text(const std::vector<Rate>& rates, Colours colours);
+std::string rates_text(const std::vector<Rate>& rates, const Screen& screen);
 std::string rates_json(const std::vector<Rate>& rates);
 
 // "12.3k", "4.56M": three digits.

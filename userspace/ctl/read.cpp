@@ -49,6 +49,8 @@ ProgramFact read_program(Program program, const AttachPoint& point) {
           point.direction == Direction::ingress ? "ingress" : "egress", is_attached(program, point)};
 }
 
+}  // namespace
+
 std::vector<ProgramFact> read_programs(const merino_config& config, const std::vector<PodRow>& pods) {
   std::vector<ProgramFact> programs;
   programs.push_back(read_program(Program::from_wire, {"uplink", config.uplink_ifindex, Direction::ingress}));
@@ -64,8 +66,6 @@ std::vector<ProgramFact> read_programs(const merino_config& config, const std::v
   }
   return programs;
 }
-
-}  // namespace
 
 Result<PodsRead> read_pod_rows() {
   const std::vector<PodEntry> entries = TRY(read_pods());

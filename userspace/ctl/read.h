@@ -13,6 +13,9 @@ struct PodsRead {
 
 Result<PodsRead> read_pod_rows();
 
+// Where the programs should be, and whether they are.
+std::vector<ProgramFact> read_programs(const merino_config& config, const std::vector<PodRow>& pods);
+
 StatusFacts read_status_facts();
 
 }  // namespace merino::ctl

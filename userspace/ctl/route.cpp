@@ -34,6 +34,8 @@ class Follower {
     answer_.end = end;
     answer_.conclusion = conclusion;
   }
+  [[nodiscard]] bool is_missing(Program program, const Link& link) const;
+  void miss(Program program, const Link& link, const std::string& instead);
   Status leave_pod(const PodRow& row);
   Status arrive(const Peer& from);
   Status pass_stack();
@@ -86,8 +88,23 @@ Result<TrialResult> Follower::try_program(Program program, const Link& link, con
   return result;
 }
 
+bool Follower::is_missing(Program program, const Link& link) const {
+  return std::any_of(site_.programs.begin(), site_.programs.end(), [&](const ProgramFact& fact) {
+    return fact.program == program_name(program) && fact.interface == link.name && !fact.attached.value_or(false);
+  });
+}
+
+void Follower::miss(Program program, const Link& link, const std::string& instead) {
+  step(fmt::format("{} on {}", program_name(program), link.name), "not attached", instead);
+  answer_.notes.emplace_back("a running merinod attaches it within seconds; merinoctl status");
+}
+
 Status Follower::leave_pod(const PodRow& row) {
   const Link veth = TRY(link(row.entry->host_ifindex));
+  if (is_missing(Program::from_pod, veth)) {
+    miss(Program::from_pod, veth, "what the pod sends takes the stack");
+    return pass_stack();
+  }
   const Bytes frame = make_frame(row.entry->pod_mac, veth.mac, make_ip_packet(flow()), flow().source.family());
   return conclude(TRY(try_program(Program::from_pod, veth, frame)));
 }
@@ -97,6 +114,13 @@ Status Follower::arrive(const Peer& from) {
   const Link uplink = TRY(link(config_.uplink_ifindex));
   const Bytes packet = make_ip_packet(flow());
   const Family family = flow().source.family();
+  if (is_missing(Program::from_wire, uplink)) {
+    const bool is_lost = from.kind == PeerKind::udp;
+    miss(Program::from_wire, uplink, is_lost ? "nothing else takes packets out of this tunnel" : "packets from the wire take the stack");
+    if (!is_lost) return pass_stack();
+    end(RouteEnd::dropped, "lost: nothing takes it out of the tunnel");
+    return ok();
+  }
   if (from.kind == PeerKind::direct) {
     const Bytes frame = make_frame(from.vtep_mac, uplink.mac, packet, family);
     return conclude(TRY(try_program(Program::from_wire, uplink, frame)));
@@ -166,6 +190,11 @@ Status Follower::pass_stack() {
 }
 
 Status Follower::leave_host(const Link& device) {
+  if (is_missing(Program::from_host, device)) {
+    miss(Program::from_host, device, "the device alone knows no destination");
+    end(RouteEnd::dropped, "lost: nothing says to which node it goes");
+    return ok();
+  }
   const Bytes frame = make_frame(device.mac, device.mac, make_ip_packet(flow()), flow().source.family());
   return conclude(TRY(try_program(Program::from_host, device, frame)));
 }
@@ -217,12 +246,12 @@ const char* route_end_name(RouteEnd end) {
 
 Result<RouteAnswer> follow_route(const RouteSite& site, const PacketFlow& flow) { return Follower(site, flow).follow(); }
 
-std::string route_text(const RouteAnswer& answer, Colours colours) {
+std::string route_text(const RouteAnswer& answer, const Screen& screen) {
   Table table{{{"STEP"}, {"RESULT"}, {"WHY"}}, {}};
   for (const RouteStep& step : answer.steps) table.rows.push_back({{step.where}, {step.result}, {step.why}});
-  std::string out = describe(answer.flow) + "\n" + format_table(table, colours);
-  out += fmt::format("{} {}\n", paint("⇒", tone_of(answer.end), colours), answer.conclusion);
-  for (const std::string& note : answer.notes) out += fmt::format("  note: {}\n", note);
+  std::string out = describe(answer.flow) + "\n" + format_table(table, screen);
+  out += hang(paint("⇒", tone_of(answer.end), screen) + " ", 2, answer.conclusion, screen);
+  for (const std::string& note : answer.notes) out += hang("  note: ", 8, note, screen);
   return out;
 }
 

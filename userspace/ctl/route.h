@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ctl/packet.h"
+#include "ctl/status.h"
 #include "ctl/table.h"
 #include "ctl/views.h"
 #include "datapath/peer_table.h"
@@ -44,11 +45,12 @@ struct RouteSite {
   std::vector<PodRow> pods;
   std::vector<Peer> peers;
   NodeNames nodes;
+  std::vector<ProgramFact> programs;  // where they should be, and whether they are
 };
 
 Result<RouteAnswer> follow_route(const RouteSite& site, const PacketFlow& flow);
 
-std::string route_text(const RouteAnswer& answer, Colours colours);
+std::string route_text(const RouteAnswer& answer, const Screen& screen);
 std::string route_json(const RouteAnswer& answer);
 
 }  // namespace merino::ctl

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "ctl/host_check.h"
+#include "ctl/pod_inspect.h"
 #include "ctl/read.h"
 #include "datapath/programs.h"
 #include "netlink/netlink.h"
@@ -120,6 +122,17 @@ class Checker {
     return TRY(in_network_namespace(pod_.netns.get(), [&] { return probe_from_host(target); }));
   }
 
+  // What keeps the pod from sending is not this host's trouble.
+  template <class Check>
+  void send_from_pod(const IpAddress& target, Check& out) const {
+    auto probe = probe_from_pod(target);
+    if (probe) {
+      out.pod = *std::move(probe);
+    } else {
+      out.pod_obstacle = probe.error().message();
+    }
+  }
+
   Status try_peer(PeerCheck& out) const {
     auto netlink = TRY(Netlink::open());
     const auto route = TRY(netlink.route_to(out.peer.underlay));
@@ -128,14 +141,14 @@ class Checker {
     // The address that the node's device into the pod network has, merino0's or flannel.1's: its host answers there.
     const IpAddress target = out.peer.subnet.masked().address();
     out.host = TRY(probe_from_host(target));
-    if (out.host.small.any()) out.pod = TRY(probe_from_pod(target));
+    if (out.host.small.any()) send_from_pod(target, out);
     return ok();
   }
 
   // A network policy may let in the one and not the other.
   Status try_pod(PodCheck& out) const {
     out.host = TRY(probe_from_host(out.address));
-    out.pod = TRY(probe_from_pod(out.address));
+    send_from_pod(out.address, out);
     return ok();
   }
 
@@ -206,6 +219,73 @@ void add_findings(std::vector<Finding> findings, CheckReport& report) {
   for (Finding& finding : findings) report.problems.push_back(std::move(finding));
 }
 
+// An address that another node has in the pod network; nullopt: there is no other node in this family.
+std::optional<IpAddress> somewhere_else(const std::vector<Peer>& peers, Family family) {
+  const auto peer = std::find_if(peers.begin(), peers.end(), [family](const Peer& each) { return each.subnet.family() == family; });
+  return peer == peers.end() ? std::nullopt : std::optional(peer->subnet.masked().address());
+}
+
+// The route is merinod's to keep. Without it the host's packets, and what the slow path sends for pods, take another way or none.
+void check_network_route(Netlink& netlink, const StatusFacts& facts, const merino_config& config, CheckReport& report) {
+  for (const Family family : kFamilies) {
+    const auto target = facts.peers ? somewhere_else(*facts.peers, family) : std::nullopt;
+    if (!target) continue;
+    const auto route = netlink.route_to(*target);
+    if (route && route->link_index == config.device_ifindex) continue;
+    const std::string device = route ? link_name(route->link_index).value_or("another interface") : "";
+    report.problems.push_back(
+        {route ? fmt::format("packets of this host to the pod network ({}) leave by {}, not by merino0", target->to_string(), device)
+               : fmt::format("this host has no route to the pod network ({}): {}", target->to_string(), route.error().message()),
+         fmt::format("a running merinod sets the route within seconds, unless another one is more specific: ip route get {}",
+                     target->to_string())});
+  }
+}
+
+// The node has had another subnet: what other nodes send to such a pod goes to whoever has that now, or to nobody.
+void check_addresses_of_pods(const std::vector<PodRow>& pods, const AgentStatus& agent, CheckReport& report) {
+  std::vector<std::string> outside;
+  for (const PodRow& row : pods) {
+    const auto& subnet = agent.subnet[row.address.family()];
+    if (row.entry && subnet && !subnet->contains(row.address))
+      outside.push_back(fmt::format("{} ({})", row.address.to_string(), pod_title(row)));
+  }
+  if (outside.empty()) return;
+  const size_t count = outside.size();
+  if (count > 3) outside.resize(3);
+  report.problems.push_back({fmt::format("{} addresses of pods are outside of this node's subnet {}: {}{}: no other node reaches them",
+                                         count, to_string(agent.subnet), fmt::join(outside, ", "), count > outside.size() ? " ..." : ""),
+                             "the node has had another subnet: make those pods anew"});
+}
+
+void check_inside_of_pods(const StatusFacts& facts, CheckReport& report) {
+  if (!facts.pods || !facts.peers) return;
+  size_t fine = 0;
+  for (const PodRow& row : *facts.pods) {
+    const auto elsewhere = somewhere_else(*facts.peers, row.address.family());
+    if (!row.attachment || !pod_trouble(row).empty() || !elsewhere) continue;
+    const auto inside = look_inside(row, *elsewhere);
+    if (!inside) continue;
+    if (auto finding = diagnose(row, *inside)) {
+      report.problems.push_back(*std::move(finding));
+    } else {
+      ++fine;
+    }
+  }
+  if (fine > 0) report.sound.push_back(fmt::format("inside of pods: {} of their addresses are there, with a route to other nodes", fine));
+}
+
+// A node that answers for one of its subnets has another one by an old lease, which nothing but its end takes away.
+void tell_old_leases(std::vector<PeerCheck>& peers) {
+  for (PeerCheck& silent : peers) {
+    if (silent.host.small.any() || !silent.obstacle.empty()) continue;
+    const auto other = std::find_if(peers.begin(), peers.end(), [&](const PeerCheck& each) {
+      return each.peer.underlay == silent.peer.underlay && each.peer.subnet.family() == silent.peer.subnet.family() &&
+             each.host.small.any();
+    });
+    if (other != peers.end()) silent.answers_for = other->peer.subnet;
+  }
+}
+
 Status choose_targets(const CheckRequest& request, const StatusFacts& facts, const AgentStatus& agent, CheckReport& report) {
   const std::vector<Peer> all = TRY(Result<std::vector<Peer>>(facts.peers));
   const NodeNames names = read_node_names();
@@ -240,15 +320,20 @@ Result<CheckReport> run_check(const CheckRequest& request, const std::string& ve
   if (status.problems.empty()) report.sound.emplace_back("this node is healthy (merinoctl status)");
 
   auto netlink = TRY(Netlink::open());
-  assess_host(read_host_facts(netlink, agent, config.value_or(merino_config{})), report);
+  const auto pods = facts.pods ? *facts.pods : std::vector<PodRow>{};
+  assess_host(read_host_facts(netlink, agent, config.value_or(merino_config{}), pods), report);
   if (!config) return report;
   report.scale = {agent.uplink, config->pod_mtu, ntohs(config->tunnel_port), ""};
+  check_network_route(netlink, facts, *config, report);
+  check_addresses_of_pods(pods, agent, report);
+  check_inside_of_pods(facts, report);
   TRY(choose_targets(request, facts, agent, report));
   const ProbingPod pod = open_a_pod(facts, report.pods, report.scale);
   const uint64_t wrong_before = count_checksum_errors_of(pod);
   const Checker checker(request, report.scale, pod);
   check_all(checker, report.peers);
   check_all(checker, report.pods);
+  tell_old_leases(report.peers);
   for (const PeerCheck& check : report.peers) add_findings(diagnose(check, report.scale), report);
   for (const PodCheck& check : report.pods) add_findings(diagnose(check, report.scale), report);
   if (!report.peers.empty() || !report.pods.empty()) {

@@ -63,11 +63,17 @@ struct Sink {
 
   [[nodiscard]] bool full() const { return request.count > 0 && told >= request.count; }
 
+  [[nodiscard]] std::string told_as(const Sighting& seen) const {
+    if (request.output == Format::json) return sighting_json(seen, names);
+    if (request.output == Format::yaml) return "---\n" + yaml_of(sighting_json(seen, names));
+    return sighting_text(seen, names, width_for(request.output), request.screen);
+  }
+
   Status take(const Sighting& seen) {
     ++told;
     if (pcap) TRY(pcap->write(seen.time, seen.frame, seen.length));
     if (request.pcap == "-") return ok();
-    return tell(request.output == TraceOutput::json ? sighting_json(seen, names) : sighting_text(seen, names, request.colours));
+    return tell(told_as(seen));
   }
 };
 

@@ -7,11 +7,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "ctl/table.h"
+#include "ctl/output.h"
+#include "ctl/screen.h"
 
 namespace merino::ctl {
-
-enum class TraceOutput { text, json };
 
 // Gets each packet's line; an error ends the trace.
 using TellLine = std::function<Status(const std::string& line)>;
@@ -21,11 +20,11 @@ struct TraceRequest {
   int port = 0;                        // 0: all
   std::string protocol;                // "tcp", "udp", "icmp" or empty
   std::vector<std::string> reasons;
-  std::string pcap;    // also into this file; empty: not
-  int count = 0;       // ends after so many packets; 0: when it is interrupted
-  double seconds = 0;  // ends after so long; 0: when it is interrupted
-  TraceOutput output = TraceOutput::text;
-  Colours colours = Colours::off;
+  std::string pcap;               // also into this file; empty: not
+  int count = 0;                  // ends after so many packets; 0: when it is interrupted
+  double seconds = 0;             // ends after so long; 0: when it is interrupted
+  Format output = Format::table;  // table is a line for people
+  Screen screen;
 };
 
 // How many packets the ring buffer had no room for. Errors: invalid for what cannot be filtered by; those of Trace::start() and of the

@@ -198,11 +198,11 @@ std::string format_span(std::chrono::seconds span) {
   return fmt::format("{}s", span.count());
 }
 
-std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, Colours colours) {
+std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, const Screen& screen) {
   std::string out;
   for (const Finding& finding : findings) {
-    out += fmt::format("{} {}\n", paint(mark, tone, colours), finding.what);
-    if (!finding.remedy.empty()) out += fmt::format("    → {}\n", finding.remedy);
+    out += hang(paint(mark, tone, screen) + " ", 2, finding.what, screen);
+    if (!finding.remedy.empty()) out += hang("    → ", 6, finding.remedy, screen);
   }
   return out;
 }
@@ -237,12 +237,12 @@ StatusReport assess(const StatusFacts& facts) {
   return report;
 }
 
-std::string status_text(const StatusFacts& facts, const StatusReport& report, Colours colours) {
+std::string status_text(const StatusFacts& facts, const StatusReport& report, const Screen& screen) {
   std::string out;
-  const auto line = [&out, colours](const char* title, const std::string& value) {
-    out += paint(fmt::format("{:<9}", title), Tone::faint, colours) + " " + value + "\n";
+  const auto line = [&out, &screen](const char* title, const std::string& value) {
+    out += hang(paint(fmt::format("{:<9}", title), Tone::faint, screen) + " ", 10, value, screen);
   };
-  line("health", paint(health_name(report.health), tone_of(report.health), colours));
+  line("health", paint(health_name(report.health), tone_of(report.health), screen));
   line("agent", agent_line(facts));
   if (facts.agent) {
     line("node", node_line(*facts.agent));
@@ -254,8 +254,8 @@ std::string status_text(const StatusFacts& facts, const StatusReport& report, Co
   if (facts.peers) line("peers", std::to_string(facts.peers->size()));
   if (facts.counters) line("counted", counted_line(*facts.counters));
   if (!report.problems.empty() || !report.notices.empty()) out += "\n";
-  out += findings_text(report.problems, Tone::bad, "✗", colours);
-  out += findings_text(report.notices, Tone::warning, "!", colours);
+  out += findings_text(report.problems, Tone::bad, "✗", screen);
+  out += findings_text(report.notices, Tone::warning, "!", screen);
   return out;
 }
 

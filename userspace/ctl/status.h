@@ -79,9 +79,9 @@ const char* health_name(Health health);
 StatusReport assess(const StatusFacts& facts);
 
 // A line for each with `mark` before it, and its remedy below.
-std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, Colours colours);
+std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, const Screen& screen);
 
-std::string status_text(const StatusFacts& facts, const StatusReport& report, Colours colours);
+std::string status_text(const StatusFacts& facts, const StatusReport& report, const Screen& screen);
 std::string status_json(const StatusFacts& facts, const StatusReport& report);
 
 }  // namespace merino::ctl

@@ -4,13 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "ctl/screen.h"
+
 namespace merino::ctl {
-
-enum class Colours { off, on };
-enum class Tone { plain, good, warning, bad, faint };
-
-// `text` in the tone's colour, or as it is.
-std::string paint(const std::string& text, Tone tone, Colours colours);
 
 enum class Align { left, right };
 
@@ -29,8 +25,8 @@ struct Table {
   std::vector<std::vector<Cell>> rows;
 };
 
-// One line per row below the titles, as wide as the content is, two spaces between columns, none at the end of a line. Control characters
-// in cells (names come from files that others write) are shown as '?'.
-std::string format_table(const Table& table, Colours colours);
+// One line per row below the titles, as wide as the content is, two spaces between columns, none at the end of a line. What is too long
+// for the screen is folded in its last column. Control characters in cells (names come from files that others write) are shown as '?'.
+std::string format_table(const Table& table, const Screen& screen);
 
 }  // namespace merino::ctl

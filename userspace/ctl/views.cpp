@@ -86,19 +86,17 @@ Result<std::vector<IpAddress>> addresses_meant(const std::string& word, const st
   return with_remedy(fail(ErrorKind::not_found, "\"{}\" is neither an address nor a pod of this node", word), "merinoctl pods lists them");
 }
 
-std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours) {
+std::string pods_text(const std::vector<PodRow>& rows, Width width, const Screen& screen) {
   if (rows.empty()) return "no pods on this node\n";
-  Table table{{{"ADDRESS"}, {"POD"}, {"INTERFACE"}, {"DELIVERY"}, {"STATE"}}, {}};
+  Table table{{{"ADDRESS"}, {"POD"}, {"INTERFACE"}, {"STATE"}}, {}};
   const bool wide = width == Width::wide;
-  if (wide) table.columns.insert(table.columns.end() - 1, {{"POD MAC"}, {"NETWORK"}, {"CONTAINER"}, {"IN POD"}});
+  if (wide) table.columns.insert(table.columns.end() - 1, {{"DELIVERY"}, {"POD MAC"}, {"NETWORK"}, {"CONTAINER"}, {"IN POD"}});
   for (const PodRow& row : rows) {
     const std::string trouble = pod_trouble(row);
     const std::string fine = is_adopted(row) ? "ok, of another plugin" : "ok";
-    std::vector<Cell> cells = {{row.address.to_string()},
-                               {pod_title(row)},
-                               {row.host_ifname.empty() ? "-" : row.host_ifname},
-                               {row.entry ? delivery_name(row.entry->delivery) : "-"}};
+    std::vector<Cell> cells = {{row.address.to_string()}, {pod_title(row)}, {row.host_ifname.empty() ? "-" : row.host_ifname}};
     if (wide) {
+      cells.push_back({row.entry ? delivery_name(row.entry->delivery) : "-"});
       cells.push_back({row.entry ? row.entry->pod_mac.to_string() : "-"});
       cells.push_back({row.attachment ? row.attachment->network : "-"});
       cells.push_back({row.attachment ? row.attachment->container_id : "-"});
@@ -107,7 +105,7 @@ std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colo
     cells.push_back({trouble.empty() ? fine : trouble, trouble.empty() ? Tone::good : Tone::bad});
     table.rows.push_back(std::move(cells));
   }
-  return format_table(table, colours);
+  return format_table(table, screen);
 }
 
 std::string pods_json(const std::vector<PodRow>& rows) {
@@ -137,7 +135,7 @@ std::string pods_json(const std::vector<PodRow>& rows) {
   return dump(list);
 }
 
-std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, Width width, Colours colours) {
+std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, Width width, const Screen& screen) {
   if (peers.empty()) return "no peers: no other node has a lease\n";
   const bool wide = width == Width::wide;
   Table table{{{"SUBNET"}, {"NODE"}, {"KIND"}, {"MAC"}}, {}};
@@ -153,7 +151,7 @@ std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, W
     cells.push_back({peer.vtep_mac.is_none() ? "not known yet" : peer.vtep_mac.to_string()});
     table.rows.push_back(std::move(cells));
   }
-  return format_table(table, colours);
+  return format_table(table, screen);
 }
 
 std::string peers_json(const std::vector<Peer>& peers, const NodeNames& names) {
@@ -173,7 +171,7 @@ std::string peers_json(const std::vector<Peer>& peers, const NodeNames& names) {
   return dump(list);
 }
 
-std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, Colours colours) {
+std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, const Screen& screen) {
   Table table{{{"REASON"}, {"ACTION"}, {"PACKETS", Align::right}, {"BYTES", Align::right}, {"MEANING"}}, {}};
   for (const Counter& counter : counters) {
     if (counter.packets == 0 && zero_rows == ZeroRows::hide) continue;
@@ -185,7 +183,7 @@ std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_ro
                           {meaning_with_remedy(reason, counter.packets)}});
   }
   if (table.rows.empty()) return "nothing counted yet: no packet has met the programs\n";
-  return format_table(table, colours);
+  return format_table(table, screen);
 }
 
 std::string counters_json(const std::vector<Counter>& counters, ZeroRows zero_rows) {

@@ -38,14 +38,14 @@ std::string pod_title(const PodRow& row);
 // What a user means by `word`: an address, or the addresses of the pod of this node that pods_text() calls so. not_found: neither.
 Result<std::vector<IpAddress>> addresses_meant(const std::string& word, const std::vector<PodRow>& rows);
 
-std::string pods_text(const std::vector<PodRow>& rows, Width width, Colours colours);
+std::string pods_text(const std::vector<PodRow>& rows, Width width, const Screen& screen);
 std::string pods_json(const std::vector<PodRow>& rows);
 
-std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, Width width, Colours colours);
+std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, Width width, const Screen& screen);
 std::string peers_json(const std::vector<Peer>& peers, const NodeNames& names);
 
 enum class ZeroRows { hide, show };
-std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, Colours colours);
+std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, const Screen& screen);
 std::string counters_json(const std::vector<Counter>& counters, ZeroRows zero_rows);
 
 }  // namespace merino::ctl
