@@ -111,6 +111,7 @@ TEST_P(PrefixArithmetic, MaskedLastAndMappedLength) {
   EXPECT_EQ(prefix.last().to_string(), GetParam().last);
   EXPECT_TRUE(prefix.contains(prefix.address()));
   EXPECT_TRUE(prefix.contains(prefix.last()));
+  EXPECT_TRUE(prefix.length() == 0 || !prefix.contains(prefix.last().plus(1)));
 }
 
 INSTANTIATE_TEST_SUITE_P(BothFamilies, PrefixArithmetic,

@@ -104,7 +104,12 @@ Prefix Prefix::masked() const {
 }
 
 bool Prefix::contains(const IpAddress& address) const {
-  return address.family() == family() && Prefix(address, length_).masked() == masked();
+  if (address.family() != family()) return false;
+  const auto& mine = address_.bytes();
+  const auto& its = address.bytes();
+  const auto whole = static_cast<size_t>(mapped_length() / 8);
+  if (!std::equal(mine.begin(), mine.begin() + whole, its.begin())) return false;
+  return whole == mine.size() || ((mine[whole] ^ its[whole]) & ~host_bits(mapped_length(), whole)) == 0;
 }
 
 bool Prefix::contains(const Prefix& other) const { return other.length_ >= length_ && contains(other.address_); }
