@@ -18,9 +18,6 @@
 namespace traffic {
 namespace {
 
-// Requests that are sent one after the other to keep to a rate.
-constexpr int kMostBehind = 100;
-
 struct Tally {
   uint64_t sent = 0;
   uint64_t received = 0;
@@ -136,15 +133,14 @@ class Client {
     }
   }
 
-  // What was not sent because this process was not run for long stays unsent: all of it at once would overflow queues.
+  // A process that was held up sends no burst after it, and takes the answers that are there: queues would overflow.
   void at_a_rate(int fd) {
     auto due = Clock::now();
     for (uint32_t index = 0; until_signal_ ? !stop_requested() : index < count_; index++) {
       send(fd, index, 1);
-      due = std::max(due, Clock::now() - kMostBehind * interval_) + interval_;
-      for (auto now = Clock::now(); now < due; now = Clock::now()) {
-        receive(fd, index, std::chrono::duration_cast<std::chrono::microseconds>(due - now));
-      }
+      due = std::max(due + interval_, Clock::now());
+      const auto left = [due] { return std::chrono::duration_cast<std::chrono::microseconds>(due - Clock::now()); };
+      while (receive(fd, index, std::max(left(), std::chrono::microseconds(0))) || Clock::now() < due) continue;
     }
     while (tally_.received < tally_.sent && receive(fd, 0, timeout_)) continue;
   }
