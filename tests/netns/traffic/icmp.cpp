@@ -83,23 +83,26 @@ class Pinger {
     if (::send(socket_.get(), &echo, sizeof(echo), 0) == sizeof(echo)) waiting_.insert(sequence);
   }
 
+  // And what is there already, however late it is.
   void receive_until(Clock::time_point end) {
-    for (auto now = Clock::now(); now < end; now = Clock::now()) receive_once(end - now);
+    while (receive_once(std::max(end - Clock::now(), Clock::duration{})) || Clock::now() < end) continue;
   }
 
-  void receive_once(Clock::duration wait) {
+  // False: nothing came.
+  bool receive_once(Clock::duration wait) {
     pollfd socket{socket_.get(), POLLIN, 0};
     const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(wait).count();
     const timespec limit{static_cast<time_t>(nanoseconds / 1'000'000'000), static_cast<long>(nanoseconds % 1'000'000'000)};
-    if (::ppoll(&socket, 1, &limit, nullptr) <= 0) return;
+    if (::ppoll(&socket, 1, &limit, nullptr) <= 0) return false;
     uint8_t packet[1500];
     const ssize_t size = ::recv(socket_.get(), packet, sizeof(packet), MSG_DONTWAIT);
     const ssize_t header = v4_ && size > 0 ? (packet[0] & 0x0f) * 4 : 0;  // only IPv4's raw sockets hand it out
     Echo echo{};
-    if (size < header + static_cast<ssize_t>(sizeof(echo))) return;
+    if (size < header + static_cast<ssize_t>(sizeof(echo))) return true;
     std::memcpy(&echo, packet + header, sizeof(echo));
     const uint8_t reply = v4_ ? static_cast<uint8_t>(ICMP_ECHOREPLY) : static_cast<uint8_t>(ICMP6_ECHO_REPLY);
     if (echo.type == reply && echo.id == id_) received_ += waiting_.erase(echo.sequence);
+    return true;
   }
 
   const Endpoint to_;

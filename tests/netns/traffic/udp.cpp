@@ -18,9 +18,6 @@
 namespace traffic {
 namespace {
 
-// Requests that are sent one after the other to keep to a rate.
-constexpr int kMostBehind = 100;
-
 struct Tally {
   uint64_t sent = 0;
   uint64_t received = 0;
@@ -136,16 +133,15 @@ class Client {
     }
   }
 
-  // What was not sent because this process was not run for long stays unsent: all of it at once would overflow queues.
+  // It takes the answers that are there before it sends, and what it could not send because it was not run for long stays unsent: all of it
+  // at once would overflow queues.
   void at_a_rate(int fd) {
     auto due = Clock::now();
     for (uint32_t index = 0; until_signal_ ? !stop_requested() : index < count_; index++) {
       send(fd, index, 1);
       due = std::max(due, Clock::now() - kMostBehind * interval_) + interval_;
-      do {
-        const auto left = std::max(due - Clock::now(), Clock::duration::zero());
-        receive(fd, index, std::chrono::duration_cast<std::chrono::microseconds>(left));
-      } while (Clock::now() < due);
+      const auto left = [due] { return std::chrono::duration_cast<std::chrono::microseconds>(due - Clock::now()); };
+      while (receive(fd, index, std::max(left(), std::chrono::microseconds(0))) || Clock::now() < due) continue;
     }
     while (tally_.received < tally_.sent && receive(fd, 0, timeout_)) continue;
   }
