@@ -184,7 +184,8 @@ Result<RouteAnswer> ask_route(const Arguments& arguments) {
   flow.destination_port = arguments.destination_port;
   const Trial trial = TRY(Trial::open());
   Netlink netlink = TRY(Netlink::open());
-  return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers()), read_node_names()}, flow);
+  auto peers = TRY(read_peers());
+  return follow_route({trial, netlink, std::move(pods.rows), std::move(peers), read_node_names()}, flow);
 }
 
 int show_route(const Arguments& arguments) {
