@@ -64,7 +64,9 @@ Result<std::vector<AttachmentId>> parse_valid_attachments(const Json& json) {
   if (array == nullptr) return valid;
   for (const Json& element : *array) {
     if (!element.is_object()) return fail(ErrorKind::invalid, "key \"{}\" must be an array of objects", key);
-    AttachmentId id{TRY(string_field(element, "containerID")), TRY(string_field(element, "ifname"))};
+    AttachmentId id;
+    id.container_id = TRY(string_field(element, "containerID"));
+    id.ifname = TRY(string_field(element, "ifname"));
     if (id.container_id.empty() || id.ifname.empty()) {
       return fail(ErrorKind::invalid, "an element of \"{}\" lacks containerID or ifname", key);
     }

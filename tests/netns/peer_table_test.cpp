@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 
+#include <filesystem>
+
 #include "abi.h"
 #include "datapath/map.h"
 #include "datapath/programs.h"
@@ -133,6 +135,15 @@ TEST_F(PeerTableTest, ChangesASinglePeerAsTheWholeComparisonWould) {
   EXPECT_THAT(nodes(), ElementsAre(1));
   EXPECT_THAT(lengths(), ElementsAre(24));
   expect(sync({moved}), 0, 0, 0);
+}
+
+TEST_F(PeerTableTest, AnErrorLeavesNoMapOpen) {
+  const auto open_files = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}); };
+  sync({});
+  ASSERT_TRUE(std::filesystem::remove(MERINO_PIN_ROOT "/network"));
+  const auto before = open_files();
+  EXPECT_FALSE(table().sync({peer("10.244.1.0/24", "192.168.1.1")})) << "the last of the maps is gone";
+  EXPECT_EQ(open_files(), before);
 }
 
 TEST_F(PeerTableTest, DoesNotGoOnFromMapsThatSayOtherwise) {

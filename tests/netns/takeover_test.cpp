@@ -172,7 +172,7 @@ TEST_F(Takeover, AFlannelBesideIsNamedAndLeftAlone) {
   node_.ip_batch("link add flannel.1 type vxlan id 1 local " + node_.address() + " dev eth0 dstport 8472 nolearning\n");
   node_.agent().wait_for_log("flanneld runs beside merinod");
   EXPECT_TRUE(node_.run("ip link show flannel.1").ok()) << "no fight for ever";
-  EXPECT_THAT(node_.read("/run/merino/status.json"), HasSubstr("flanneld runs beside merinod"));
+  EXPECT_TRUE(eventually([&] { return node_.read("/run/merino/status.json").find("flanneld runs beside merinod") != std::string::npos; }));
   EXPECT_EQ(node_.http_status("/readyz"), 200) << "merino0 has the port";
 }
 

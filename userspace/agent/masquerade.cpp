@@ -60,7 +60,8 @@ Result<bool> Masquerade::ensure(const MasqueradeRules& rules) {
               "write the masquerade rules to nftables table " + name));
   spdlog::info("nftables table {} {}: pod traffic that leaves {} is masqueraded", name, current.empty() ? "made" : "replaced",
                rules.network.to_string());
-  written = Written{wanted, TRY(list_table(family))};
+  auto listing = TRY(list_table(family));
+  written = Written{wanted, std::move(listing)};
   return true;
 }
 

@@ -41,7 +41,10 @@ const LegacyChain* known_chain(const std::string& name) {
 Result<FlannelRules> find_flannel_rules() {
   const std::string chains = TRY(run_nft(NftFormat::json, "list chains", "list the nftables chains"));
   const std::string tables = TRY(run_nft(NftFormat::json, "list tables", "list the nftables tables"));
-  return FlannelRules{TRY(parse_flannel_chains(chains)), TRY(parse_flannel_tables(tables))};
+  FlannelRules rules;
+  rules.chains = TRY(parse_flannel_chains(chains));
+  rules.tables = TRY(parse_flannel_tables(tables));
+  return rules;
 }
 
 // The chain with everything that leads to it, in one transaction.

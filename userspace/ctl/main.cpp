@@ -182,8 +182,9 @@ Result<RouteAnswer> ask_route(const Arguments& arguments) {
   flow.destination_port = arguments.destination_port;
   const Trial trial = TRY(Trial::open());
   Netlink netlink = TRY(Netlink::open());
-  std::vector<ProgramFact> programs = read_programs(trial.config(), pods.rows);
-  return follow_route({trial, netlink, std::move(pods.rows), TRY(read_peers()), read_node_names(), std::move(programs)}, flow);
+  auto programs = read_programs(trial.config(), pods.rows);
+  auto peers = TRY(read_peers());
+  return follow_route({trial, netlink, std::move(pods.rows), std::move(peers), read_node_names(), std::move(programs)}, flow);
 }
 
 int show_route(const Arguments& arguments) {

@@ -189,9 +189,10 @@ struct PeerMaps {
 };
 
 Result<PeerMaps> open_maps() {
-  PeerMaps maps{.peers = TRY((Map<merino_peer_key, merino_peer>::open("peers"))),
-                .nodes = TRY((Map<merino_node_key, merino_node>::open("nodes"))),
-                .network = TRY((Map<uint32_t, merino_network>::open("network")))};
+  auto peers = TRY((Map<merino_peer_key, merino_peer>::open("peers")));
+  auto nodes = TRY((Map<merino_node_key, merino_node>::open("nodes")));
+  auto network = TRY((Map<uint32_t, merino_network>::open("network")));
+  PeerMaps maps{.peers = std::move(peers), .nodes = std::move(nodes), .network = std::move(network)};
   maps.ids = {TRY(maps.peers.id()), TRY(maps.nodes.id()), TRY(maps.network.id())};
   return maps;
 }
@@ -278,8 +279,9 @@ Result<PeerChanges> PeerTable::sync(const std::vector<Peer>& desired) {
   {
     const PeerEntries want = peer_entries(desired);
     const PeerEntries have = TRY(read_table(maps.peers));
+    const NodeEntries nodes = TRY(read_table(maps.nodes));
     changes = {.peers = difference(have, want),
-               .nodes = difference(TRY(read_table(maps.nodes)), node_entries(desired)),
+               .nodes = difference(nodes, node_entries(desired)),
                .before = lengths_of(have),
                .after = lengths_of(want)};
   }
@@ -295,10 +297,9 @@ Result<PeerChanges> PeerTable::apply(const std::vector<Peer>& gone, const std::v
   if (maps.ids != known.maps) return fail(ErrorKind::invalid, "the maps are not those that were written");
   const PeerEntries before = peer_entries(gone);
   const PeerEntries after = peer_entries(come);
-  Changes changes{.peers = difference(before, after),
-                  .nodes = TRY(count_nodes(maps, gone, come)),
-                  .before = known.lengths,
-                  .after = TRY(count_lengths(known.lengths, before, after))};
+  auto nodes = TRY(count_nodes(maps, gone, come));
+  auto lengths = TRY(count_lengths(known.lengths, before, after));
+  Changes changes{.peers = difference(before, after), .nodes = std::move(nodes), .before = known.lengths, .after = std::move(lengths)};
   const PeerChanges done = TRY(carry_out(maps, changes));
   known_ = Known{maps.ids, std::move(changes.after)};
   return done;

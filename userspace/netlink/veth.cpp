@@ -66,7 +66,8 @@ Result<std::optional<VethEnd>> Netlink::veth_peer(const Link& host_side) {
   if (host_side.kind != "veth" || !host_side.peer_netns || host_side.peer_index == 0) return std::nullopt;
   const auto link = TRY(link_in(socket_.get(), *host_side.peer_netns, host_side.peer_index));
   if (!link || link->kind != "veth") return std::nullopt;
-  return VethEnd{*link, TRY(addresses_in(socket_.get(), *host_side.peer_netns, host_side.peer_index))};
+  auto addresses = TRY(addresses_in(socket_.get(), *host_side.peer_netns, host_side.peer_index));
+  return VethEnd{*link, std::move(addresses)};
 }
 
 Status Netlink::create_veth(const VethSpec& spec, int netns_fd) {

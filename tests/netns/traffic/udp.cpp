@@ -18,6 +18,9 @@
 namespace traffic {
 namespace {
 
+// So many requests may follow each other at once to keep to a rate.
+constexpr int kMostBehind = 100;
+
 struct Tally {
   uint64_t sent = 0;
   uint64_t received = 0;
