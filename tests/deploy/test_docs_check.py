@@ -38,6 +38,14 @@ class CheckDocs(unittest.TestCase):
                      '```sh\nsudo merinoctl counters --watch | head -3   # rates\nkubectl get nodes\n```\n\n```\nanything at all\n```\n')
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ''))
 
+    def test_a_command_that_nobody_runs_is_named(self):
+        (places.ROOT / 'build').mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile('w', suffix='.md', dir=places.ROOT / 'build') as page:
+            page.write('```\nsudo ip netns add pod1   # as in the README\nsudo ip netns add pod2\nREASON   PACKETS\n```\n')
+            page.flush()
+            done = subprocess.run([places.ROOT / 'scripts' / 'check-docs', page.name], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, f'{pathlib.Path(page.name).name}: docs/commands.md does not say what runs: sudo ip netns add pod2\n'))
+
     def test_names_of_metrics_and_alerts_pass(self):
         done = check('`merino_peers` `merino_step_duration_seconds_bucket` MerinoPoolLeaks\n')
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ''))
