@@ -55,6 +55,12 @@ def join(cluster):
     note(cluster.api.kubectl('get', 'nodes', '--no-headers').strip().replace('\n', '; '))
 
 
+@case('merinoctl by kubectl exec, as documented: a node is well')
+def look(cluster):
+    said = cluster.kubectl_as_written(command('docs/kubernetes.md', 'kubeadm: join, and what happens on a joining node', 'kubectl -n kube-flannel exec'))
+    expect(re.search(r'^health +healthy$', said, re.MULTILINE) and re.search(r'^peers +1$', said, re.MULTILINE), said)
+
+
 @case('pods of both nodes reach each other and a service, by kubeadm\'s own kube-proxy')
 def pods_talk(cluster):
     cluster.api.kubectl('taint', 'nodes', 'node1', 'node-role.kubernetes.io/master-')

@@ -270,7 +270,7 @@ TEST(MerinoctlBackends, CheckWithoutVxlan) {
     lab.add_node("b", {.net_conf = net_conf({.backend = backend})});
     lab.wait_ready();
     a.add_pod("a1");
-    const Output check = ctl(a, "check");
+    const Output check = ctl(a, "check -o wide");
     EXPECT_EQ(check.exit_code, 0) << check.out << check.err;
     EXPECT_THAT(check.out, HasSubstr(backend == Backend::udp ? "udp" : "direct"));
   }
