@@ -81,7 +81,7 @@ const Lease* LeaseList::find(const Subnets& subnet) const {
   return stands_at(place, items, subnet) ? place->get() : nullptr;
 }
 
-void LeaseList::replace(size_t block, std::vector<Item> items) {
+void LeaseList::replace(size_t block, const std::vector<Item>& items) {
   Blocks blocks;
   blocks.reserve(blocks_->size() + 1);
   const auto old = blocks_->begin() + static_cast<std::ptrdiff_t>(block);
@@ -101,7 +101,7 @@ void LeaseList::put(const Item& item) {
     items.insert(place, item);
     ++size_;
   }
-  replace(block, std::move(items));
+  replace(block, items);
 }
 
 void LeaseList::erase(const Subnets& subnet) {
@@ -110,7 +110,7 @@ void LeaseList::erase(const Subnets& subnet) {
   Items items = *(*blocks_)[block];
   items.erase(place_in(items, subnet));
   --size_;
-  replace(block, std::move(items));
+  replace(block, items);
 }
 
 LeaseList LeaseList::with(const Lease& lease) const {

@@ -81,7 +81,7 @@ class LeaseList {
   static const std::shared_ptr<const Blocks>& none();
   // Where `subnet` stands, or would have to.
   [[nodiscard]] size_t block_of(const Subnets& subnet) const;
-  void replace(size_t block, std::vector<Item> items);
+  void replace(size_t block, const std::vector<Item>& items);
 
   std::shared_ptr<const Blocks> blocks_ = none();
   size_t size_ = 0;
