@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "lab/matrix.h"
+#include "support/slowdown.h"
 
 namespace merino::lab {
 namespace {
@@ -35,7 +36,7 @@ uint64_t LiveTraffic::expect_alive(const std::string& event, uint64_t most_lost)
   fmt::print("{}, {}: {} of {} pings at 1 ms lost; TCP {} bytes, {}, {} retransmits\n", event, name_, pings.lost, pings.sent, tcp.sent,
              tcp.ok ? "whole" : "damaged", tcp.retransmits);
   EXPECT_LT(pings.lost, most_lost) << pings.line;
-  EXPECT_GT(pings.sent - pings.lost, 100U) << pings.line;
+  EXPECT_GT(pings.sent - pings.lost, 100U / static_cast<unsigned>(test::slowdown())) << pings.line;
   EXPECT_TRUE(tcp.ok) << tcp.line;
   return pings.lost;
 }
