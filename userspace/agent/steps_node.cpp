@@ -50,10 +50,7 @@ bool is_about_to_end(const Lease& own, const Renewal& last, std::chrono::minutes
 }
 
 // In the list of the last pass: one that was just taken may not have come back from the store yet.
-bool knew_own_lease(const Site& site) {
-  return std::any_of(site.followed.leases.begin(), site.followed.leases.end(),
-                     [&](const Lease& lease) { return lease.subnet == site.node.lease.subnet; });
-}
+bool knew_own_lease(const Site& site) { return site.followed.leases.find(site.node.lease.subnet) != nullptr; }
 
 // Why the lease is to be renewed; empty if it is not.
 std::string renewal_reason(const Site& site) {
