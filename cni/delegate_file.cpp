@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 
 #include "base/fd.h"
 #include "base/file.h"
@@ -43,11 +41,9 @@ Status remove_delegate_file(const std::string& data_dir, const std::string& cont
 }
 
 Result<std::vector<std::string>> list_delegate_files(const std::string& data_dir) {
-  std::vector<std::string> ids;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(data_dir, error)) ids.push_back(entry.path().filename());
-  if (error && error != std::errc::no_such_file_or_directory) return fail_errno(error.value(), "list {}", data_dir);
-  return ids;
+  auto names = list_directory(data_dir);
+  if (!names && names.error().kind == ErrorKind::not_found) return std::vector<std::string>{};
+  return names;
 }
 
 }  // namespace merino::cni

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-#include <system_error>
-
+#include "base/file.h"
 #include "netlink/netlink.h"
 
 namespace merino::cni {
@@ -109,9 +107,8 @@ Status leave_host(const NetworkConf& conf, Ipam& ipam, const AttachmentId& id) {
 // A writer of a record that was killed leaves write_file_atomic()'s temporary file, with a dot in front. Whoever writes records holds
 // the lock, so that those that are there now are dead.
 void sweep_records() {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(kAttachmentDir, ignored)) {
-    if (entry.path().filename().native().starts_with('.')) std::filesystem::remove(entry.path(), ignored);
+  for (const std::string& name : list_directory(kAttachmentDir).value_or(std::vector<std::string>{})) {
+    if (name.starts_with('.')) (void)remove_file(std::string(kAttachmentDir) + "/" + name);
   }
 }
 

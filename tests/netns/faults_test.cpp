@@ -1,4 +1,4 @@
-// What fails on the way: disk full, read-only files, no descriptors left, a full map, and every system call of the plugin. Nothing crashes,
+// What fails on the plugin's way: disk full, read-only files, no descriptors left, a full map, and every system call of ADD. Nothing crashes,
 // nothing is left half made, and the error names what failed.
 #include <bpf/bpf.h>
 #include <fmt/core.h>
@@ -11,8 +11,6 @@
 #include "abi.h"
 #include "base/fd.h"
 #include "cni_node.h"
-#include "lab/lab.h"
-#include "lab/traffic.h"
 
 namespace merino::lab {
 namespace {
@@ -184,48 +182,6 @@ TEST_F(CniFaults, KilledAtRandom) {
   fmt::print("{} of {} calls were killed\n", killed, cycles);
   EXPECT_EQ(node_.leftovers(), "");
   expect_add_and_del();
-}
-
-// The agent in want of something says what, and goes on by itself when it is there.
-class AgentFaults : public testing::Test {
- protected:
-  bool is_ready() { return node_.http_status("/readyz") == 200; }
-
-  Lab lab_;
-  Node& node_ = lab_.add_node("a", {.flags = "--ip-masq --full-check=1", .agent = AgentStart::later});
-};
-
-TEST_F(AgentFaults, DiskFull) {
-  node_.must(fmt::format(fmt::runtime(kFullDisk), "/run/flannel"));
-  node_.start_agent();
-  node_.agent().wait_for_log("No space left on device", std::chrono::seconds(25));
-  EXPECT_THAT(node_.agent().log(), HasSubstr("/run/flannel/subnet.env"));
-  EXPECT_FALSE(is_ready());
-  EXPECT_EQ(node_.must("ls -A /run/flannel"), "ballast\n") << "no half file";
-  node_.must("rm /run/flannel/ballast");
-  EXPECT_TRUE(eventually([&] { return is_ready(); }, std::chrono::seconds(25))) << node_.agent().log();
-}
-
-TEST_F(AgentFaults, ReadOnlyFiles) {
-  node_.must("mkdir -p /run/flannel && mount -t tmpfs -o ro tmpfs /run/flannel");
-  node_.start_agent();
-  node_.agent().wait_for_log("Read-only file system", std::chrono::seconds(25));
-  EXPECT_THAT(node_.agent().log(), HasSubstr("/run/flannel"));
-  node_.must("mount -o remount,rw /run/flannel");
-  EXPECT_TRUE(eventually([&] { return is_ready(); }, std::chrono::seconds(25))) << node_.agent().log();
-}
-
-TEST_F(AgentFaults, NoDescriptorsLeft) {
-  node_.start_agent();
-  node_.wait_ready();
-  const Pod& pod = node_.add_pod("p1");
-  const std::string limit = fmt::format("prlimit --pid {} --nofile=", node_.agent().pid());
-  node_.must(limit + "8:4096; ip link del merino0");
-  node_.agent().wait_for_log("Too many open files", std::chrono::seconds(25));
-  EXPECT_TRUE(node_.agent().running());
-  node_.must(limit + "4096:4096");
-  EXPECT_TRUE(eventually([&] { return is_ready(); }, std::chrono::seconds(25))) << node_.agent().log();
-  EXPECT_TRUE(ping(node_, "-c 1 -W 2 " + pod.address()).all());
 }
 
 }  // namespace

@@ -54,8 +54,8 @@ TEST(CachedResult, FilesThatCannotBeReadArePassedOver) {
   std::filesystem::create_directories(dir.path() + "/results/subdirectory");
   test::write_text(dir.path() + "/results/cbr0-c1-eth0", kCached);
   test::write_text(dir.path() + "/results/broken", "{");
-  EXPECT_EQ(read_cached_results(dir.path()).size(), 1U);
-  EXPECT_TRUE(read_cached_results(dir.path() + "/missing").empty());
+  EXPECT_EQ(read_cached_results(dir.path()).value().size(), 1U);
+  EXPECT_TRUE(read_cached_results(dir.path() + "/missing").value().empty());
 }
 
 TEST(AddressHolder, IsTheContainerOfTheFile) {

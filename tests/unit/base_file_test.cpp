@@ -242,5 +242,24 @@ TEST(FileLock, MissingDirectoryIsNotFound) {
   EXPECT_EQ(lock.error().kind, ErrorKind::not_found);
 }
 
+TEST(ListDirectory, NamesWhatIsThere) {
+  const test::TempDir dir;
+  EXPECT_THAT(list_directory(dir.path()).value(), testing::IsEmpty());
+  std::ofstream(dir.path() + "/a") << "x";
+  std::ofstream(dir.path() + "/.b") << "x";
+  std::filesystem::create_directory(dir.path() + "/c");
+  EXPECT_THAT(list_directory(dir.path()).value(), testing::UnorderedElementsAre("a", ".b", "c"));
+}
+
+TEST(ListDirectory, TellsMissingFromBroken) {
+  const test::TempDir dir;
+  EXPECT_EQ(list_directory(dir.path() + "/missing").error().kind, ErrorKind::not_found);
+  std::ofstream(dir.path() + "/file") << "x";
+  const auto names = list_directory(dir.path() + "/file");
+  ASSERT_FALSE(names);
+  EXPECT_EQ(names.error().sys_errno, ENOTDIR);
+  EXPECT_THAT(names.error().message(), HasSubstr(dir.path() + "/file"));
+}
+
 }  // namespace
 }  // namespace merino

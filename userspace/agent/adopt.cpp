@@ -61,15 +61,17 @@ Result<CachedResult> parse_cached_result(const std::string& text) {
   }
 }
 
-std::vector<CachedResult> read_cached_results(const std::string& cni_dir) {
+Result<std::vector<CachedResult>> read_cached_results(const std::string& cni_dir) {
   std::vector<CachedResult> all;
   for (const char* directory : {"/results", "/cache/results", "/cache"}) {
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(cni_dir + directory, error)) {
+    const auto names = list_directory(cni_dir + directory);
+    if (!names && names.error().kind != ErrorKind::not_found) return tl::unexpected(names.error());
+    for (const std::string& name : names.value_or(std::vector<std::string>{})) {
       if (all.size() == kMaxCacheFiles) return all;
+      const std::filesystem::path path = cni_dir + directory + "/" + name;
       std::error_code unknown;
-      if (!entry.is_regular_file(unknown)) continue;
-      const auto text = read_file(entry.path(), kMaxCacheFile);
+      if (!std::filesystem::is_regular_file(path, unknown)) continue;
+      const auto text = read_file(path, kMaxCacheFile);
       if (!text) continue;
       if (auto cached = parse_cached_result(*text)) all.push_back(*std::move(cached));
     }

@@ -31,8 +31,8 @@ struct CachedResult {
 // decode: no JSON of that kind; invalid: a result that says nothing of an interface in a container with addresses.
 Result<CachedResult> parse_cached_result(const std::string& text);
 
-// Everything that the runtimes of this host keep below `cni_dir` (/var/lib/cni); what cannot be read is passed over.
-std::vector<CachedResult> read_cached_results(const std::string& cni_dir);
+// Everything that the runtimes of this host keep below `cni_dir` (/var/lib/cni); a file that cannot be read is passed over.
+Result<std::vector<CachedResult>> read_cached_results(const std::string& cni_dir);
 
 // A veth on which a pod may be, as the kernel has it.
 struct AdoptionSite {

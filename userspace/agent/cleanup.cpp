@@ -16,6 +16,7 @@
 #include "agent/takeover.h"
 #include "agent/withdraw.h"
 #include "base/agent_status.h"
+#include "base/file.h"
 #include "base/process.h"
 #include "base/subnet_env.h"
 #include "netlink/netlink.h"
@@ -166,11 +167,12 @@ class Cleanup {
   // Last: it takes the instance lock's file with it.
   static Status remove_state() {
     const std::filesystem::path directory = std::filesystem::path(kAgentLockPath).parent_path();
+    const auto names = list_directory(directory);
+    if (!names) return names.error().kind == ErrorKind::not_found ? ok() : tl::unexpected(names.error());
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-      std::error_code removed;
-      std::filesystem::remove_all(entry.path(), removed);
-      if (removed) return fail_errno(removed.value(), "remove {}", entry.path().native());
+    for (const std::string& name : *names) {
+      std::filesystem::remove_all(directory / name, error);
+      if (error) return fail_errno(error.value(), "remove {}", (directory / name).native());
     }
     // In a container it may be a mount, which stays.
     std::filesystem::remove(directory, error);

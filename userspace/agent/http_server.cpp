@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -87,9 +88,12 @@ class HttplibServer : public HttpServer {
   }
 
   Status listen(const std::string& ip, uint16_t port, const std::string& purpose) {
+    errno = 0;
     if (!server_.bind_to_port(ip, port)) {
-      return with_remedy(fail(ErrorKind::exists, "cannot listen on {}:{} for {}", ip, port, purpose),
-                         "is another process (flanneld?) listening there, and does this node have the address?");
+      const int reason = errno;
+      auto error = fail_errno(reason, "cannot listen on {}:{} for {}", ip, port, purpose);
+      if (reason == EADDRINUSE) error.value().kind = ErrorKind::exists;
+      return with_remedy(std::move(error), "is another process (flanneld?) listening there, and does this node have the address?");
     }
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     // stop() has no effect on a server that does not run yet.

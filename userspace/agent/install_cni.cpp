@@ -88,10 +88,8 @@ Result<Fd> lock_directory(const std::string& directory) {
 // Temporary files of installations that were killed; see write_file_atomic. The directory is locked.
 void remove_leftovers(const std::string& directory, const std::string& name) {
   const std::string prefix = "." + name + ".";
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    const std::string file = entry.path().filename();
-    if (file.starts_with(prefix) && file.size() == prefix.size() + kMkstempLetters) std::filesystem::remove(entry.path(), error);
+  for (const std::string& file : list_directory(directory).value_or(std::vector<std::string>{})) {
+    if (file.starts_with(prefix) && file.size() == prefix.size() + kMkstempLetters) (void)remove_file(directory + "/" + file);
   }
 }
 

@@ -1,6 +1,12 @@
 #include "agent/nft.h"
 
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <memory>
+
+#include "base/fd.h"
 
 extern "C" {
 #include <nftables/libnftables.h>
@@ -20,10 +26,17 @@ std::string first_line(const char* text) {
   return whole.substr(0, whole.find('\n'));
 }
 
+// libnftables ends the process if it gets no socket.
+Status check_socket(const std::string& purpose) {
+  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  return socket ? ok() : Status(fail_errno(errno, "{}: open nftables", purpose));
+}
+
 }  // namespace
 
 // A fresh context for each run: a context caches the ruleset, and somebody else may have changed it.
 Result<std::string> run_nft(NftFormat format, const std::string& commands, const std::string& purpose) {
+  TRY(check_socket(purpose));
   const std::unique_ptr<nft_ctx, ContextCloser> context(nft_ctx_new(NFT_CTX_DEFAULT));
   if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
     return fail_errno(ENOMEM, "{}: open nftables", purpose);

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <sstream>
 #include <string>
 
@@ -44,10 +43,7 @@ ProcessMetrics read_process_metrics() {
   }
   rusage usage{};
   if (::getrusage(RUSAGE_SELF, &usage) == 0) metrics.cpu_seconds = in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
-  std::error_code error;
-  for (auto fd = std::filesystem::directory_iterator("/proc/self/fd", error); !error && fd != std::filesystem::directory_iterator();
-       fd.increment(error))
-    metrics.open_fds += 1;
+  metrics.open_fds = static_cast<double>(list_directory("/proc/self/fd").value_or(std::vector<std::string>{}).size());
   return metrics;
 }
 

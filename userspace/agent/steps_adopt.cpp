@@ -105,7 +105,7 @@ Result<std::vector<Attachment>> provable_pods(Site& site, const std::vector<Link
   const std::vector<AdoptionSite> sites = TRY(adoption_sites(site, links, bridge));
   std::vector<Attachment> pods;
   if (sites.empty()) return pods;
-  const std::vector<CachedResult> cached = read_cached_results(kCniDir);
+  const std::vector<CachedResult> cached = TRY(read_cached_results(kCniDir));
   std::map<IpAddress, int> claims;
   for (const AdoptionSite& where : sites) {
     const auto pod = prove(site, where, cached);

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <memory>
 
 namespace merino {
 namespace {
@@ -17,6 +19,10 @@ tl::unexpected<Error> open_failed(int sys_errno, const std::string& path) {
   if (sys_errno == ENOENT) error.value().kind = ErrorKind::not_found;
   return error;
 }
+
+struct DirectoryCloser {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
 
 std::string directory_of(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -87,6 +93,20 @@ Status write_file_atomic(const std::string& path, const std::string& content, mo
     return filled;
   }
   return sync_directory(directory);
+}
+
+Result<std::vector<std::string>> list_directory(const std::string& path) {
+  const std::unique_ptr<DIR, DirectoryCloser> directory(::opendir(path.c_str()));
+  if (!directory) return open_failed(errno, path);
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(directory.get());
+    if (entry == nullptr && errno != 0) return fail_errno(errno, "list {}", path);
+    if (entry == nullptr) return names;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
 }
 
 Status make_directories(const std::string& path, mode_t mode) {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -16,6 +17,9 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes = 16U <<
 // Replaces `path` atomically and durably: temporary file in the same directory, fsync, rename, fsync of the directory. The
 // mode is exact, whatever the umask. Readers see the old content or the new, never half.
 Status write_file_atomic(const std::string& path, const std::string& content, mode_t mode = 0644);
+
+// The names in the directory `path`, in no order, without "." and "..". not_found if it is missing.
+Result<std::vector<std::string>> list_directory(const std::string& path);
 
 // mkdir -p with `mode` for what is missing.
 Status make_directories(const std::string& path, mode_t mode = 0755);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -97,13 +96,10 @@ void assess_bridge(const HostFacts& facts, CheckReport& report) {
 }  // namespace
 
 std::vector<CniConf> read_cni_confs(const std::string& directory) {
-  namespace fs = std::filesystem;
   std::vector<CniConf> confs;
-  std::error_code error;
-  for (auto file = fs::directory_iterator(directory, error); !error && file != fs::directory_iterator(); file.increment(error)) {
-    const std::string extension = file->path().extension();
-    if (extension != ".conf" && extension != ".conflist" && extension != ".json") continue;
-    confs.push_back({file->path().filename(), plugin_types(read_file(file->path(), 1U << 20U).value_or(""))});
+  for (const std::string& file : list_directory(directory).value_or(std::vector<std::string>{})) {
+    if (!file.ends_with(".conf") && !file.ends_with(".conflist") && !file.ends_with(".json")) continue;
+    confs.push_back({file, plugin_types(read_file(directory + "/" + file, 1U << 20U).value_or(""))});
   }
   std::sort(confs.begin(), confs.end(), [](const CniConf& a, const CniConf& b) { return a.file < b.file; });
   return confs;

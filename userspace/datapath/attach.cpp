@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 
 #include "base/fd.h"
 #include "base/file.h"
@@ -129,9 +127,9 @@ Status detach_clsact(const AttachPoint& point) {
 // The paths of all pinned links.
 Result<std::vector<std::string>> link_pins() {
   std::vector<std::string> paths;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(pins::kLinks, error)) paths.push_back(entry.path());
-  if (error && error != std::errc::no_such_file_or_directory) return fail_errno(error.value(), "list {}", pins::kLinks);
+  const auto names = list_directory(pins::kLinks);
+  if (!names && names.error().kind != ErrorKind::not_found) return tl::unexpected(names.error());
+  for (const std::string& name : names.value_or(std::vector<std::string>{})) paths.push_back(pins::link(name));
   return paths;
 }
 

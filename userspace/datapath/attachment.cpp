@@ -1,8 +1,5 @@
 // The records of attachments: one JSON file each.
-#include <dirent.h>
-
 #include <cerrno>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "datapath/pod_table.h"
@@ -69,10 +66,6 @@ Result<Attachment> read_record(const std::string& path) {
   }
 }
 
-struct DirectoryCloser {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
-
 }  // namespace
 
 Result<FileLock> attachments_lock() {
@@ -99,13 +92,10 @@ Status remove_attachment(const std::string& container_id, const std::string& ifn
 
 Result<AttachmentList> list_attachments() {
   AttachmentList out;
-  const std::unique_ptr<DIR, DirectoryCloser> directory(::opendir(kAttachmentDir));
-  if (!directory) {
-    if (errno == ENOENT) return out;
-    return fail_errno(errno, "read directory {}", kAttachmentDir);
-  }
-  while (const dirent* entry = ::readdir(directory.get())) {
-    const std::string name = entry->d_name;
+  const auto names = list_directory(kAttachmentDir);
+  if (!names && names.error().kind == ErrorKind::not_found) return out;
+  if (!names) return tl::unexpected(names.error());
+  for (const std::string& name : *names) {
     if (name.starts_with(".") || !name.ends_with(kSuffix)) continue;
     auto record = read_record(std::string(kAttachmentDir) + "/" + name);
     if (record) {
