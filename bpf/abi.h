@@ -2,14 +2,14 @@
 /* The one header that the BPF programs (C) and userspace (C++) share: what stands in the pinned maps, under which names, and
  * why a packet took its way. Every struct is free of hidden padding (userspace asserts it), so that a key compares by its bytes.
  *
- * A change of any layout here is a change of MERINO_ABI_VERSION.
+ * A change of any layout here, or of what a value means, is a change of MERINO_ABI_VERSION: merinod makes an older version's maps anew.
  */
 #ifndef MERINO_ABI_H
 #define MERINO_ABI_H
 
 #include <linux/types.h>
 
-#define MERINO_ABI_VERSION 1
+#define MERINO_ABI_VERSION 2
 #define MERINO_PIN_ROOT "/sys/fs/bpf/merino"
 
 #define MERINO_ETH_ALEN 6

@@ -12,6 +12,7 @@
 #include "cni/ipam_exec.h"
 #include "cni/ipv6_settings.h"
 #include "cni/teardown.h"
+#include "datapath/abi_version.h"
 #include "datapath/pins.h"
 #include "datapath/programs.h"
 #include "netlink/netlink.h"
@@ -32,9 +33,16 @@ std::string pod_argument(const Environment& environment, const char* key) {
 
 Outcome<void> check_agent_ran() {
   const std::string pin = pins::program(program_name(Program::from_pod));
-  if (::access(pin.c_str(), F_OK) == 0) return {};
-  return fail_with(Code::try_again_later, fmt::format("the node's agent has not loaded the BPF programs yet: {} is missing", pin),
-                   kAgentLog);
+  if (::access(pin.c_str(), F_OK) != 0) {
+    return fail_with(Code::try_again_later, fmt::format("the node's agent has not loaded the BPF programs yet: {} is missing", pin),
+                     kAgentLog);
+  }
+  if (const Status same = check_abi_version(); !same) {
+    Failure failure(same.error());
+    failure.code = Code::try_again_later;
+    return tl::unexpected(std::move(failure));
+  }
+  return {};
 }
 
 Outcome<void> read_subnet_env(NetworkConf& conf) {
@@ -270,7 +278,9 @@ class Adder {
     attachment_.complete = true;
     TRY(write_attachment(attachment_));
     auto joined = ensure_pod(attachment_);
-    if (!joined && joined.error().kind == ErrorKind::not_found) joined.error().kind = ErrorKind::unavailable;
+    // The agent, or its successor, is about to make them.
+    if (!joined && (joined.error().kind == ErrorKind::not_found || joined.error().kind == ErrorKind::unsupported))
+      joined.error().kind = ErrorKind::unavailable;
     if (!joined) return tl::unexpected(joined.error());
     return ok();
   }

@@ -48,7 +48,7 @@ Outcome<std::set<AttachmentId>> stale_attachments(const NetworkConf& conf, Ipam&
 Status remove_dead_entries() {
   const FileLock lock = TRY(attachments_lock());
   const auto pods = read_pods();
-  if (!pods && pods.error().kind == ErrorKind::not_found) return ok();
+  if (!pods && (pods.error().kind == ErrorKind::not_found || pods.error().kind == ErrorKind::unsupported)) return ok();
   if (!pods) return tl::unexpected(pods.error());
   Netlink netlink = TRY(Netlink::open());
   for (const PodEntry& pod : *pods) {

@@ -33,6 +33,7 @@ struct Site {
   Masquerade masquerade{};
   PeerSelector peer_selector{};
   PeerTable peer_table{};
+  bool peers_awaited = false;                        // since the programs were loaded, keep_peers() has not come to its end
   std::vector<RejectedLease> ignored_leases{};       // by store and selector, as of the last keep_peers()
   std::optional<std::vector<Attachment>> adopted{};  // pods that another plugin attached; nullopt as long as nobody has looked
   int device_takeovers = 0;                          // how often flanneld's device, and its rules, had to make way

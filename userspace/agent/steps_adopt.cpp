@@ -149,7 +149,7 @@ Result<bool> keep_adopted(Site& site) {
     changed = true;
   }
   for (const Attachment& pod : pods) {
-    if (!TRY(adopt_pod(pod))) continue;
+    if (!TRY(mend_pod(pod))) continue;
     spdlog::info("container {} ({}), which another plugin attached, is served by merino from here on ({})", pod.container_id,
                  pod.addresses.front().address().to_string(), pod.host_ifname);
     changed = true;

@@ -9,6 +9,7 @@
 
 #include "agent/steps.h"
 #include "base/process.h"
+#include "datapath/abi_version.h"
 #include "datapath/attach.h"
 #include "datapath/kernel.h"
 #include "datapath/pod_table.h"
@@ -71,7 +72,7 @@ Result<bool> keep_pod_route(Netlink& netlink, const Attachment& pod, const IpAdd
 }
 
 Result<bool> keep_pod(Netlink& netlink, const Attachment& pod) {
-  bool changed = TRY(ensure_pod(pod));
+  bool changed = TRY(mend_pod(pod));
   for (const Prefix& address : pod.addresses) changed |= TRY(keep_pod_route(netlink, pod, address.address()));
   if (changed) spdlog::info("pod interface {} of container {} mended ({})", pod.ifname, pod.container_id, pod.host_ifname);
   return changed;
@@ -134,6 +135,18 @@ Result<bool> remove_orphans(const std::vector<Attachment>& pods) {
   return changed;
 }
 
+// The programs may have new maps: who is attached stands there before they are attached, because they drop what others send. Whom that
+// fails for is keep_pods' to name.
+Status fill_pods(const Site& site) {
+  const FileLock lock = TRY(attachments_lock());
+  std::vector<Attachment> pods = TRY(list_attachments()).attachments;
+  if (site.adopted) pods.insert(pods.end(), site.adopted->begin(), site.adopted->end());
+  for (const Attachment& pod : pods) {
+    if (pod.complete && is_there(pod)) (void)ensure_pod_entries(pod);
+  }
+  return ok();
+}
+
 }  // namespace
 
 Result<bool> keep_programs(Site& site) {
@@ -145,7 +158,12 @@ Result<bool> keep_programs(Site& site) {
   const auto current = TRY(loaded_config());
   if (current) wanted.flow_seed = current->flow_seed;
   if (current && same_config(*current, wanted)) return false;
+  const uint32_t abi_before = TRY(pinned_abi_version());
   TRY(load_programs(wanted));
+  if (abi_before != 0 && abi_before != MERINO_ABI_VERSION)
+    spdlog::info("maps of ABI version {} made anew in version {}", abi_before, MERINO_ABI_VERSION);
+  site.peers_awaited = true;
+  TRY(fill_pods(site));
   const std::string obstacle = fast_path_obstacle(node);
   spdlog::info("BPF programs loaded: {}, endpoint {} on {}, VNI {}, MTU {}", backend_name(node.conf.backend),
                to_string(node.uplink.address), node.uplink.name, node.conf.vxlan.vni, tunnel_mtu(node));
@@ -158,6 +176,8 @@ Result<bool> keep_peers(Site& site) {
   auto ignored = site.peer_selector.ignored(site.node);
   log_new(ignored, site.ignored_leases);
   site.ignored_leases = std::move(ignored);
+  // A full map has what fits.
+  if (changes || changes.error().kind == ErrorKind::exhausted || changes.error().kind == ErrorKind::invalid) site.peers_awaited = false;
   if (!changes) return tl::unexpected(changes.error());
   if (changes->added + changes->changed + changes->removed == 0) return false;
   spdlog::info("peers: {} in all; {} added, {} changed, {} removed", site.peer_selector.peers(), changes->added, changes->changed,
@@ -167,6 +187,7 @@ Result<bool> keep_peers(Site& site) {
 
 Result<bool> keep_links(Site& site) {
   const Node& node = site.node;
+  if (site.peers_awaited) return fail(ErrorKind::unavailable, "new programs wait for the maps of peers");
   const std::string device = kDeviceName;
   const Attaching all[] = {
       {Program::from_tunnel, {"device_in", node.device_index, Direction::ingress}, device},

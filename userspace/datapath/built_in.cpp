@@ -54,17 +54,6 @@ uint64_t object_id(std::span<const unsigned char> elf) {
   return hash;
 }
 
-Status name_map_pins(const bpf_object& object) {
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, &object) {
-    const std::string name = bpf_map__name(map);
-    if (name.starts_with(".")) continue;
-    if (const int error = bpf_map__set_pin_path(map, pins::map(name).c_str()); error != 0)
-      return fail_errno(-error, "name the pin of map {}", name);
-  }
-  return ok();
-}
-
 Result<std::vector<uint32_t>> used_maps(int program_fd, const std::string& path) {
   std::vector<uint32_t> ids(16);
   bpf_prog_info info{};

@@ -31,9 +31,6 @@ class LibbpfLog {
 // A hash of the object's bytes: which build's it is.
 uint64_t object_id(std::span<const unsigned char> elf);
 
-// Says of each map of the opened object where it is pinned: an existing one is used, a new one pinned there.
-Status name_map_pins(const bpf_object& object);
-
 // The ids of the maps that a loaded program uses; `path` names it in errors.
 Result<std::vector<uint32_t>> used_maps(int program_fd, const std::string& path);
 

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "datapath/abi_version.h"
 #include "datapath/pins.h"
 
 namespace merino::detail {
 
 Result<Fd> open_map(const std::string& pin_name, uint32_t key_size, uint32_t value_size) {
+  TRY(check_abi_version());
   const std::string path = pins::map(pin_name);
   Fd fd(bpf_obj_get(path.c_str()));
   if (!fd) {

@@ -13,7 +13,8 @@
 namespace merino {
 
 namespace detail {
-// Opens the pin and compares type and sizes; not_found if there is no pin, invalid if it is another version's map.
+// Opens the pin and compares sizes; not_found if there is no pin, unsupported if the maps are another version's, invalid if this one is
+// another map.
 Result<Fd> open_map(const std::string& pin_name, uint32_t key_size, uint32_t value_size);
 Result<uint32_t> map_id(int fd, const std::string& name);
 Result<bool> map_lookup(int fd, const std::string& name, const void* key, void* value);

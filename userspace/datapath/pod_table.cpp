@@ -39,7 +39,9 @@ Status check_attachable(const Attachment& attachment) {
   return fail(ErrorKind::invalid, "the attachment of container {} has no interface or no address", attachment.container_id);
 }
 
-Result<bool> ensure_entries(const Attachment& attachment) {
+}  // namespace
+
+Result<bool> ensure_pod_entries(const Attachment& attachment) {
   auto pods = TRY(PodMap::open("pods"));
   bool changed = false;
   for (const Prefix& address : attachment.addresses) {
@@ -52,9 +54,12 @@ Result<bool> ensure_entries(const Attachment& attachment) {
   return changed;
 }
 
+namespace {
+
+// Another version's map is its agent's: who comes next, of either version, has no entry that no record has.
 Status remove_entries(const Attachment& attachment) {
   auto pods = PodMap::open("pods");
-  if (!pods && pods.error().kind == ErrorKind::not_found) return ok();
+  if (!pods && (pods.error().kind == ErrorKind::not_found || pods.error().kind == ErrorKind::unsupported)) return ok();
   if (!pods) return tl::unexpected(pods.error());
   for (const Prefix& address : attachment.addresses) {
     merino_pod have{};
@@ -71,7 +76,7 @@ Status remove_entries(const Attachment& attachment) {
 Result<bool> ensure_pod(const Attachment& attachment) {
   TRY(check_attachable(attachment));
   bool changed = TRY(attach(Program::from_pod, attach_point(attachment)));
-  changed |= TRY(ensure_entries(attachment));
+  changed |= TRY(ensure_pod_entries(attachment));
   return changed;
 }
 
@@ -80,9 +85,9 @@ Status remove_pod(const Attachment& attachment) {
   return detach(attach_point(attachment));
 }
 
-Result<bool> adopt_pod(const Attachment& attachment) {
+Result<bool> mend_pod(const Attachment& attachment) {
   TRY(check_attachable(attachment));
-  bool changed = TRY(ensure_entries(attachment));
+  bool changed = TRY(ensure_pod_entries(attachment));
   changed |= TRY(attach(Program::from_pod, attach_point(attachment)));
   return changed;
 }

@@ -58,8 +58,10 @@ Result<AttachmentList> list_attachments();
 Result<bool> ensure_pod(const Attachment& attachment);
 // Entries that point at this attachment's interface and the link; success when they are gone already.
 Status remove_pod(const Attachment& attachment);
-// The same for a pod that is in use by another way: at no moment is there a program without an entry, which would drop what the pod sends.
-Result<bool> adopt_pod(const Attachment& attachment);
+// The map entries alone. Idempotent, as above.
+Result<bool> ensure_pod_entries(const Attachment& attachment);
+// The same for a pod that is in use: at no moment is there a program without an entry, which would drop what the pod sends.
+Result<bool> mend_pod(const Attachment& attachment);
 Status release_pod(const Attachment& attachment);
 
 struct PodEntry {

@@ -17,10 +17,12 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "datapath/abi_version.h"
 #include "datapath/built_in.h"
 #include "datapath/kernel.h"
-#include "datapath/map.h"
+#include "datapath/pinned_maps.h"
 #include "datapath/pins.h"
+#include "datapath/pod_table.h"
 #include "merino.skel.h"
 
 namespace merino {
@@ -55,35 +57,14 @@ bpf_program* find(const merino_bpf& skeleton, Program program) {
   return nullptr;
 }
 
-// The pinned maps must be of this ABI; a node without maps is fine.
-Status check_abi() {
-  const std::string path = pins::map("network");
-  const Fd fd(bpf_obj_get(path.c_str()));
-  if (!fd) return errno == ENOENT ? ok() : Status(fail_errno(errno, "open map {}", path));
-  bpf_map_info info{};
-  uint32_t size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return fail_errno(errno, "ask the kernel about map {}", path);
-  std::vector<char> value(info.value_size + sizeof(uint32_t));
+Status write_abi_version(int network_fd) {
   const uint32_t zero = 0;
-  if (bpf_map_lookup_elem(fd.get(), &zero, value.data()) != 0) return fail_errno(errno, "read map {}", path);
-  uint32_t version = 0;
-  std::memcpy(&version, value.data(), sizeof(version));
-  if (version == MERINO_ABI_VERSION || version == 0) return ok();
-  return with_remedy(
-      fail(ErrorKind::unsupported, "the maps below {} have ABI version {}, this merinod knows version {}", pins::kRoot, version,
-           MERINO_ABI_VERSION),
-      version > MERINO_ABI_VERSION
-          ? "install the newer merinod again, or remove the pins and restart: pods go through the kernel's slow path meanwhile"
-          : "remove the pins and restart merinod: pods go through the kernel's slow path meanwhile");
-}
-
-Status write_abi_version() {
-  auto network = TRY(Map<uint32_t, merino_network>::open("network"));
   merino_network value{};
-  TRY(network.lookup(0, value));
+  if (bpf_map_lookup_elem(network_fd, &zero, &value) != 0) return fail_errno(errno, "read map network");
   if (value.abi_version == MERINO_ABI_VERSION) return ok();
   value.abi_version = MERINO_ABI_VERSION;
-  return network.update(0, value);
+  if (bpf_map_update_elem(network_fd, &zero, &value, BPF_ANY) != 0) return fail_errno(errno, "write the ABI version into map network");
+  return ok();
 }
 
 // Replaces the pin atomically: bpffs can rename. Names with dots are reserved there.
@@ -99,7 +80,6 @@ Status pin_program(const bpf_program* program, const std::string& name) {
 Result<Skeleton> open_skeleton() {
   Skeleton skeleton(merino_bpf__open());
   if (!skeleton) return fail_errno(errno, "open the built-in BPF object: {}", LibbpfLog::tail());
-  TRY(name_map_pins(*skeleton->obj));
   return skeleton;
 }
 
@@ -177,10 +157,12 @@ uint64_t program_id() {
 
 Status load_programs(merino_config config) {
   TRY(ensure_bpffs());
-  TRY(check_abi());
+  if (TRY(pinned_abi_version()) > MERINO_ABI_VERSION) return check_abi_version();
   TRY(check_kernel());
   const LibbpfLog log;
   const Skeleton skeleton = TRY(open_skeleton());
+  const MapPins map_pins = TRY(choose_map_pins(*skeleton->obj));
+  TRY(name_map_pins(*skeleton->obj, map_pins));
   config.program_id = program_id();
   if (getrandom(&config.flow_seed, sizeof config.flow_seed, 0) != sizeof config.flow_seed) return fail_errno(errno, "get random bytes");
   std::memcpy(&skeleton->rodata_config->merino_config, &config, sizeof(config));
@@ -190,7 +172,10 @@ Status load_programs(merino_config config) {
     return with_remedy(fail_errno(-error, "load the BPF programs: {}", LibbpfLog::tail()),
                        "this kernel refuses them: merino needs Linux 6.1 or later with BTF");
   }
-  TRY(write_abi_version());
+  TRY(write_abi_version(bpf_map__fd(skeleton->maps.network)));
+  // The plugin finds maps and programs that belong together.
+  const FileLock lock = TRY(attachments_lock());
+  if (map_pins == MapPins::renewed) TRY(replace_maps(*skeleton->obj));
   for (const Program program : kPrograms) TRY(pin_program(find(*skeleton, program), program_name(program)));
   return ok();
 }

@@ -27,7 +27,8 @@ Result<std::optional<merino_config>> loaded_config();
 uint64_t program_id();
 
 // Loads the programs with `config` (program_id and flow_seed are filled in), reusing or making the pinned maps, and replaces the program
-// pins. Does not touch links: call the attach functions afterwards. A pinned map of a newer ABI is `unsupported`.
+// pins. Does not touch links: call the attach functions afterwards. Maps of an older ABI are replaced by empty ones, which the programs in
+// the links do not see: fill them before those are replaced. Pinned maps of a newer ABI are `unsupported`.
 Status load_programs(merino_config config);
 
 // Removes every pin of merino's, links too; success when there is none. What is attached by a link is detached thereby.

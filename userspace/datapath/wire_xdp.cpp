@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "datapath/built_in.h"
 #include "datapath/pinned_link.h"
+#include "datapath/pinned_maps.h"
 #include "datapath/pins.h"
 #include "wire_xdp.skel.h"
 
@@ -98,7 +99,7 @@ Result<Skeleton> load(const Frozen& wanted, XdpMode mode) {
   const LibbpfLog log;
   Skeleton skeleton(wire_xdp_bpf__open());
   if (!skeleton) return fail_errno(errno, "open the built-in object of wire_xdp: {}", LibbpfLog::tail());
-  TRY(name_map_pins(*skeleton->obj));
+  TRY(name_map_pins(*skeleton->obj, MapPins::kept));
   std::memcpy(skeleton->rodata_config, &wanted, sizeof(wanted));
   bpf_program__set_flags(skeleton->progs.wire_xdp, load_flags(mode));
   if (const int error = wire_xdp_bpf__load(skeleton.get()); error != 0)
