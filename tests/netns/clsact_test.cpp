@@ -2,21 +2,16 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/bpf.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 #include <cerrno>
-#include <cstddef>
 
 #include "base/process.h"
 #include "datapath/attach.h"
 #include "datapath/programs.h"
+#include "without_tcx/refuse.h"
 
 namespace merino {
 namespace {
@@ -32,28 +27,16 @@ std::string run(const std::string& command) {
   return output ? output->out : "";
 }
 
-void refuse_tcx() {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_bpf, 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, BPF_PROG_QUERY, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
-  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0) << errno;
-}
-
 class Clsact : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_EQ(unshare(CLONE_NEWNET | CLONE_NEWNS), 0) << "needs root: " << errno;
     ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << errno;
+    ASSERT_EQ(mount("tmpfs", "/run", "tmpfs", 0, nullptr), 0) << errno;
     ASSERT_EQ(mount("sysfs", "/sys", "sysfs", 0, nullptr), 0) << errno;
     run("ip link add up0 type veth peer name up1");
     point_ = {"uplink", if_nametoindex("up0"), Direction::ingress};
-    refuse_tcx();
+    ASSERT_EQ(lab::refuse_tcx(), 0);
     load(1);
   }
 

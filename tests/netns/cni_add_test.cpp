@@ -19,6 +19,13 @@ class CniAdd : public testing::Test {
   // Of the pod.
   std::string routes() const { return node_.in("c1", "ip route | sed \"s/ proto static//\"").out; }
   void expect_nothing_left() const { EXPECT_EQ(node_.leftovers(), ""); }
+  // Kernels before 6.6 have filters below clsact instead.
+  bool makes_links() const {
+    (void)node_.add(cni_conf());
+    const bool has_links = !node_.must("ls " MERINO_PIN_ROOT "/links").empty();
+    EXPECT_TRUE(node_.call("DEL", cni_conf()).ok());
+    return has_links;
+  }
   static std::string msg(const json& error) { return error["msg"].get<std::string>() + "; " + error.value("details", ""); }
 
   CniNode node_;
@@ -59,7 +66,10 @@ TEST_F(CniAdd, host_has_route_neighbour_program_and_entry) {
   EXPECT_THAT(node_.must("ip link show " + name), AllOf(HasSubstr("mtu 1450"), HasSubstr("state UP")));
   EXPECT_EQ(node_.read("/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6"), "1\n");
   EXPECT_EQ(count_entries(node_.outside_path(MERINO_PIN_ROOT "/pods")), 1);
-  EXPECT_EQ(node_.must("ls " MERINO_PIN_ROOT "/links"), "pod_" + name + "\n");
+  // A tcx link, or a filter below clsact on kernels before 6.6.
+  EXPECT_EQ(node_.must("ls " MERINO_PIN_ROOT "/links; tc filter show dev " + name + " ingress | grep -o 'from_pod' | sed s/from_pod/pod_" +
+                       name + "/"),
+            "pod_" + name + "\n");
   EXPECT_EQ(node_.read("/var/lib/cni/networks/cbr0/10.244.98.2"), "c1\r\neth0");
   const json record = json::parse(node_.must("cat /run/merino/attachments/*.json"));
   EXPECT_EQ(record["complete"], true);
@@ -219,7 +229,9 @@ TEST_F(CniAdd, a_failure_at_any_stage_unwinds_all_of_it) {
       {"pods map gone", "", "mv " MERINO_PIN_ROOT "/pods " MERINO_PIN_ROOT "/pods_away", "pods"},
       {"links directory gone", "", "rmdir " MERINO_PIN_ROOT "/links", "link"},
   };
+  const bool has_links = makes_links();
   for (const Unwinding& it : cases) {
+    if (!has_links && std::string(it.name) == "links directory gone") continue;
     const json conf = cni_conf(it.keys, "1.0.0");
     node_.must(it.before);
     EXPECT_THAT(msg(node_.error("ADD", conf)), HasSubstr(it.names)) << it.name;

@@ -58,7 +58,9 @@ TEST_F(CniCheck, default_route_missing) { EXPECT_THAT(after_in_pod("ip route del
 TEST_F(CniCheck, network_route_missing) { EXPECT_THAT(after_in_pod("ip route del 10.244.0.0/16"), HasSubstr("10.244.0.0/16")); }
 TEST_F(CniCheck, host_side_down) { EXPECT_THAT(after("ip link set " + host_ + " down"), HasSubstr(host_ + " is down")); }
 TEST_F(CniCheck, host_route_missing) { EXPECT_THAT(after("ip route del 10.244.98.2"), HasSubstr("does not route 10.244.98.2")); }
-TEST_F(CniCheck, program_detached) { EXPECT_THAT(after("rm " MERINO_PIN_ROOT "/links/pod_" + host_), HasSubstr("not attached")); }
+TEST_F(CniCheck, program_detached) {
+  EXPECT_THAT(after("rm " MERINO_PIN_ROOT "/links/pod_" + host_ + " || tc qdisc del dev " + host_ + " clsact"), HasSubstr("not attached"));
+}
 TEST_F(CniCheck, record_missing) { EXPECT_THAT(after("rm -r /run/merino"), HasSubstr("/run/merino/attachments/c1")); }
 TEST_F(CniCheck, address_file_missing) {
   EXPECT_THAT(after("rm /var/lib/cni/networks/cbr0/10.244.98.2"), HasSubstr("/var/lib/cni/networks/cbr0"));

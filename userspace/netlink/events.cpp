@@ -16,7 +16,8 @@ namespace {
 unsigned groups_of(NetlinkTopic topic) {
   switch (topic) {
     case NetlinkTopic::network:
-      return RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE;
+      // RTMGRP_TC: below clsact the programs are filters of a qdisc.
+      return RTMGRP_LINK | RTMGRP_TC | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE;
     case NetlinkTopic::neighbours:
     case NetlinkTopic::lost_neighbours:
       return RTMGRP_NEIGH;

@@ -31,13 +31,14 @@ Node::Node(const std::string& name, const std::string& lease_dir)
 void Node::set_up(const NodeOptions& options) {
   write("/etc/kube-flannel/net-conf.json", options.net_conf);
   flags_ = options.flags;
+  prefix_ = options.prefix;
   if (!options.store.empty()) store_ = options.store;
   must("sysctl -qw net.ipv4.ip_forward=0; " + options.before_start);
   if (options.agent == AgentStart::now) start_agent();
 }
 
 void Node::start_agent() {
-  agent_ = start(fmt::format("exec {} {} --healthz-port {} {}", MERINOD, store_, kHealthPort, flags_), log_path_);
+  agent_ = start(fmt::format("exec {} {} {} --healthz-port {} {}", prefix_, MERINOD, store_, kHealthPort, flags_), log_path_);
 }
 
 int Node::http_status(const std::string& path) const {

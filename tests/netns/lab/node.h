@@ -17,6 +17,7 @@ struct NodeOptions {
   std::string before_start{};  // a shell command
   std::string store{};         // flags of the lease store; empty: the lab's directory
   AgentStart agent = AgentStart::now;
+  std::string prefix{};  // a command that runs merinod
 };
 
 class Node : public Machine {
@@ -49,6 +50,7 @@ class Node : public Machine {
   std::string store_;
   std::string log_path_;
   std::string flags_;
+  std::string prefix_;
   Process agent_;
 };
 
