@@ -89,9 +89,11 @@ Result<std::vector<AddressStore::Allocation>> AddressStore::allocations() const 
     if (entry == nullptr) return found;
     const auto address = IpAddress::parse(entry->d_name);
     if (!address) continue;
-    const auto content = read_file(file(entry->d_name), kMaxFile);
-    // What cannot be read belongs to nobody that could be named, but it is taken.
-    found.push_back({*address, content ? parse_owner(*content) : AttachmentId{}});
+    auto content = read_file(file(entry->d_name), kMaxFile);
+    if (content) found.push_back({*address, parse_owner(*content)});
+    // It is taken, whoever has it. What is no such file belongs to nobody.
+    if (!content && content.error().kind == ErrorKind::invalid) found.push_back({*address, {}});
+    if (!content && content.error().kind == ErrorKind::system) found.push_back({*address, {}, std::move(content.error())});
   }
 }
 
@@ -114,7 +116,8 @@ Status AddressStore::reserve(const IpAddress& address, const AttachmentId& owner
 
 Status AddressStore::release(const IpAddress& address) {
   const std::string path = file(address.to_string());
-  if (const auto content = read_file(path, kMaxFile)) notes_.remove(address, parse_owner(*content));
+  const auto content = read_file(path, kMaxFile);
+  TRY(notes_.remove(address, content ? std::optional(parse_owner(*content)) : std::nullopt));
   return remove_file(path);
 }
 

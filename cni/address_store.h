@@ -34,7 +34,8 @@ class AddressStore {
 
   struct Allocation {
     IpAddress address;
-    AttachmentId owner;  // empty ifname: written by an old version; empty container_id: a crash left an empty file
+    AttachmentId owner;            // empty ifname: written by an old version; empty container_id: a crash left an empty file
+    std::optional<Error> error{};  // why the owner is not known: the file could not be read now
   };
   // Everything that is allocated.
   Result<std::vector<Allocation>> allocations() const;

@@ -57,10 +57,17 @@ void BootNotes::add(const std::string& reservation, const IpAddress& address, co
   if (make_directories(directory_ + "/" + boot_id_, 0700)) (void)::link(reservation.c_str(), note.c_str());
 }
 
-void BootNotes::remove(const IpAddress& address, const AttachmentId& owner) const {
+Status BootNotes::remove(const IpAddress& address, const std::optional<AttachmentId>& owner) const {
   // The owner is what stands in a file that anybody may have written.
-  if (boot_id_.empty() || owner_text(owner).find('/') != std::string::npos) return;
-  ::unlink(path(address, owner).c_str());
+  if (!boot_id_.empty() && owner && owner_text(*owner).find('/') == std::string::npos) return remove_file(path(address, *owner));
+  const std::string prefix = address.to_string() + "@";
+  for (const auto& boot : entries_of(directory_)) {
+    for (const auto& note : entries_of(boot)) {
+      std::error_code unknown;
+      if (note.filename().native().starts_with(prefix) && std::filesystem::is_regular_file(note, unknown)) TRY(remove_file(note));
+    }
+  }
+  return ok();
 }
 
 void BootNotes::take_earlier(const std::function<void(const Note&)>& use) const {

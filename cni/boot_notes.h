@@ -8,9 +8,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/address.h"
+#include "base/result.h"
 #include "cni/protocol.h"
 
 namespace merino::cni {
@@ -26,7 +28,8 @@ class BootNotes {
 
   // `reservation`: the file's path.
   void add(const std::string& reservation, const IpAddress& address, const AttachmentId& owner) const;
-  void remove(const IpAddress& address, const AttachmentId& owner) const;
+  // Without an owner (nobody could read who it is), or if the boot is not known: every note of the address.
+  Status remove(const IpAddress& address, const std::optional<AttachmentId>& owner) const;
 
   struct Note {
     std::string path;  // of the link

@@ -119,8 +119,13 @@ Outcome<AddResult> HostLocal::add(const AttachmentId& id, const std::string& /*n
 Outcome<void> HostLocal::del(const AttachmentId& id, const std::string& /*netns*/) {
   std::optional<AddressStore> store = TRY(AddressStore::open(directory()));
   if (!store) return {};
-  for (const IpAddress& address : addresses_of(id, TRY(store->allocations()))) TRY(store->release(address));
+  const std::vector<Allocation> allocations = TRY(store->allocations());
+  const std::vector<IpAddress> own = addresses_of(id, allocations);
+  for (const IpAddress& address : own) TRY(store->release(address));
   TRY(store->sweep());
+  // One that could not be read may be what is missing: the runtime tries again.
+  const auto unread = std::find_if(allocations.begin(), allocations.end(), [](const Allocation& each) { return each.error.has_value(); });
+  if (own.size() < std::max<size_t>(conf_.ranges.size(), 1) && unread != allocations.end()) return tl::unexpected(Failure(*unread->error));
   return {};
 }
 
@@ -137,7 +142,8 @@ Outcome<void> HostLocal::gc(const std::vector<AttachmentId>& valid) {
   std::set<AttachmentId> owners;
   for (const AttachmentId& id : valid) owners.insert({id, AttachmentId{id.container_id, ""}});
   for (const Allocation& allocation : TRY(store->allocations())) {
-    if (owners.count(allocation.owner) == 0) TRY(store->release(allocation.address));
+    // Of one that cannot be read nobody knows whether it is in use.
+    if (!allocation.error && owners.count(allocation.owner) == 0) TRY(store->release(allocation.address));
   }
   TRY(store->sweep());
   return {};

@@ -1,5 +1,5 @@
-// What fails on the plugin's way: disk full, read-only files, no descriptors left, a full map, and every system call of ADD. Nothing crashes,
-// nothing is left half made, and the error names what failed.
+// What fails on the plugin's way: disk full, read-only files, no descriptors left, a full map, and every system call of ADD. Nothing
+// crashes, nothing is left half made, and the error names what failed.
 #include <bpf/bpf.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
@@ -154,6 +154,41 @@ TEST_P(CniCallFails, IsNamedAndLeavesNothing) {
     ASSERT_FALSE(node_.in("c1", "ip link show eth0").ok());
   }
   fmt::print("{}: ADD failed at {} of its calls\n", system_call, failures);
+  EXPECT_GT(failures, 0);
+}
+
+// Likewise DEL: it leaves nothing, or says what failed and the next one leaves nothing.
+class CniDelCallFails : public CniFaults, public testing::WithParamInterface<std::pair<const char*, const char*>> {};
+INSTANTIATE_TEST_SUITE_P(Of, CniDelCallFails,
+                         testing::Values(std::pair{"openat", "EMFILE"}, std::pair{"read", "EIO"}, std::pair{"unlink", "EIO"},
+                                         std::pair{"flock", "ENOLCK"}, std::pair{"socket", "EMFILE"}, std::pair{"sendto", "ENOBUFS"},
+                                         std::pair{"recvfrom", "ENOMEM"}, std::pair{"getdents64", "EIO"}, std::pair{"bpf", "ENOMEM"}),
+                         [](const auto& each) { return std::string(each.param.first); });
+
+TEST_P(CniDelCallFails, IsNamedAndTheNextLeavesNothing) {
+  const auto& [system_call, error_name] = GetParam();
+  int failures = 0;
+  for (int n = 1;; n++) {
+    SCOPED_TRACE(fmt::format("{} number {} fails with {}", system_call, n, error_name));
+    (void)node_.add(cni_conf());
+    const std::string log = "/run/strace.log";
+    CniCall call;
+    call.prefix = fmt::format("{0} -o {1} -e trace={2} -e inject={2}:error={3}:when={4}", kStrace, log, system_call, error_name, n);
+    const Output output = node_.call("DEL", cni_conf(), call);
+    const bool injected = node_.run("grep -q INJECTED " + log).ok();
+    if (!output.ok()) {
+      failures++;
+      const json error = json::parse(output.out, nullptr, false);
+      ASSERT_EQ(output.exit_code, 1) << output.out << output.err;
+      ASSERT_TRUE(error.is_object() && error.contains("code") && !error.value("msg", "").empty()) << output.out << output.err;
+      const Output again = node_.call("DEL", cni_conf());
+      ASSERT_TRUE(again.ok()) << again.out << again.err;
+    }
+    ASSERT_EQ(node_.leftovers(), "") << output.out;
+    ASSERT_FALSE(node_.in("c1", "ip link show eth0").ok());
+    if (!injected) break;
+  }
+  fmt::print("{}: DEL failed at {} of its calls\n", system_call, failures);
   EXPECT_GT(failures, 0);
 }
 

@@ -151,6 +151,21 @@ TEST_F(HostLocalTest, del_frees_the_attachment_alone_and_may_be_repeated) {
   EXPECT_TRUE(exists("10.9.0.3"));
 }
 
+// A link to itself stands for a disk that does not give the file now.
+TEST_F(HostLocalTest, what_cannot_be_read_is_not_taken_for_free) {
+  ASSERT_EQ(add(ipam(conf()), "c1"), "10.9.0.2/28");
+  ASSERT_EQ(add(ipam(conf()), "c2"), "10.9.0.3/28");
+  std::filesystem::remove(file("10.9.0.2"));
+  std::filesystem::create_symlink("10.9.0.2", file("10.9.0.2"));
+  ASSERT_TRUE(ipam(conf()).gc({{"c2", "eth0"}}));
+  EXPECT_TRUE(files().contains("10.9.0.2")) << "it may be in use";
+  const auto deleted = ipam(conf()).del({"c1", "eth0"}, "");
+  ASSERT_FALSE(deleted) << "it may be c1's";
+  EXPECT_THAT(deleted.error().msg, testing::HasSubstr(file("10.9.0.2")));
+  EXPECT_TRUE(ipam(conf()).del({"c2", "eth0"}, "")) << "has its own";
+  EXPECT_FALSE(exists("10.9.0.3"));
+}
+
 TEST_F(HostLocalTest, del_without_a_directory_makes_none) {
   ASSERT_TRUE(ipam(conf()).del({"c1", "eth0"}, ""));
   EXPECT_FALSE(std::filesystem::exists(directory_.file("net")));
