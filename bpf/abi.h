@@ -42,6 +42,7 @@ struct merino_pod {
 enum merino_delivery {
 	MERINO_DELIVER_PEER = 0,     /* straight into the pod (bpf_redirect_peer): skips the host side's qdisc and taps */
 	MERINO_DELIVER_REDIRECT = 1, /* through the host side of the veth: for pods with a qdisc or programs on it */
+	MERINO_DELIVER_STACK = 2,    /* not by the programs: all that the pod sends and gets goes through the stack */
 };
 
 /* peers: node subnets, by prefix. prefix_len counts bits of the 128-bit address: an IPv4 /24 is 120. */
@@ -190,6 +191,7 @@ struct merino_trace_filter {
 	X(NOT_TUNNEL, STACK, "on the uplink, but not a tunnel packet to this node", "")                                            \
 	X(INNER_MAC, STACK, "the inner frame is addressed to another VTEP", "the sender holds a stale lease of this node")         \
 	X(FAST_PATH_OFF, STACK, "the fast path is switched off", "set FastPath, or load nf_conntrack and restart merinod")         \
+	X(BY_STACK, STACK, "from or to a pod all of whose packets go through the stack", "its egress bandwidth is limited")         \
 	X(NO_ROUTE, STACK, "the destination is neither a pod of this node nor a peer's: services, hosts, the outside", "")         \
 	X(NOT_POD, STACK, "from a peer, to an address of this node that is not a pod", "")                                         \
 	X(TRANSLATED, STACK, "conntrack translates this flow (a service, a host port, masquerade)", "")                            \

@@ -38,6 +38,12 @@ static __always_inline enum merino_reason judge_shape(const struct flow *flow)
 	return GO_ON;
 }
 
+/* Both directions of such a pod's flows take the stack: its conntrack sees them whole. */
+static __always_inline int is_by_stack(const struct merino_pod *pod)
+{
+	return pod && pod->delivery == MERINO_DELIVER_STACK;
+}
+
 static __always_inline int is_vlan_tagged(const struct __sk_buff *skb)
 {
 	return skb->vlan_present;
@@ -147,6 +153,8 @@ static __always_inline enum merino_reason judge_from_pod(struct __sk_buff *skb)
 	if (reason != GO_ON)
 		return reason;
 	target = lookup_pod(&flow.dst);
+	if (is_by_stack(pod) || is_by_stack(target))
+		return MERINO_BY_STACK;
 	if (target) {
 		if (is_translated(skb, &flow))
 			return MERINO_TRANSLATED;
@@ -165,7 +173,9 @@ static __always_inline enum merino_reason judge_target(const struct flow *flow, 
 	if (reason != GO_ON)
 		return reason;
 	*pod = lookup_pod(&flow->dst);
-	return *pod ? GO_ON : MERINO_NOT_POD;
+	if (!*pod)
+		return MERINO_NOT_POD;
+	return is_by_stack(*pod) ? MERINO_BY_STACK : GO_ON;
 }
 
 /* The frame that came out of the tunnel, whoever took it off: it is at `offset`, the sender is at `underlay`. */
@@ -226,6 +236,8 @@ static __always_inline enum merino_reason judge_direct(struct __sk_buff *skb)
 	pod = lookup_pod(&flow.dst);
 	if (!pod)
 		return MERINO_NOT_POD;
+	if (is_by_stack(pod))
+		return MERINO_BY_STACK;
 	if (is_translated(skb, &flow))
 		return MERINO_TRANSLATED;
 	return deliver(skb, pod, flow.family) ? MERINO_DIRECT_IN : MERINO_HELPER;

@@ -35,14 +35,19 @@ Result<std::optional<int>> parse_mtu(const Json& json) {
   return static_cast<int>(*mtu);
 }
 
-// A pod whose bandwidth is shaped needs the host side's qdisc.
-Result<Delivery> parse_delivery(const Json& json) {
+// What is limited on its way into a pod must pass the host side's qdisc; what a pod sends is held back before the stack gets it, and a
+// program that sends it on would go round that.
+Result<Delivery> chosen_delivery(const Json& json) {
   const std::string text = TRY(string_field(json, "delivery"));
-  if (text == "redirect") return Delivery::redirect;
-  if (!text.empty() && text != "peer") return fail(ErrorKind::invalid, R"(key "delivery" is "{}", it must be "peer" or "redirect")", text);
+  const auto given = text.empty() ? Delivery::peer : parse_delivery(text);
+  if (!given || *given == Delivery::stack)
+    return fail(ErrorKind::invalid, R"(key "delivery" is "{}", it must be "peer" or "redirect")", text);
   const Json* runtime_config = TRY(find_object(json, "runtimeConfig"));
-  const bool shaped = runtime_config != nullptr && find_field(*runtime_config, "bandwidth") != nullptr;
-  return shaped ? Delivery::redirect : Delivery::peer;
+  const Json* bandwidth = runtime_config == nullptr ? nullptr : find_field(*runtime_config, "bandwidth");
+  if (bandwidth == nullptr) return *given;
+  const bool limits_sending =
+      bandwidth->is_object() && bandwidth->value("egressRate", Json()).is_number() && bandwidth->at("egressRate") > 0;
+  return limits_sending ? Delivery::stack : Delivery::redirect;
 }
 
 Result<std::string> parse_ipam_type(const Json& json) {
@@ -121,7 +126,7 @@ Outcome<NetworkConf> parse_network_conf(const std::string& text, const Environme
   const std::string data_dir = TRY(string_field(json, "dataDir"));
   if (!data_dir.empty()) conf.data_dir = data_dir;
   conf.mtu = TRY(parse_mtu(json));
-  conf.delivery = TRY(parse_delivery(json));
+  conf.delivery = TRY(chosen_delivery(json));
   conf.dns = TRY(parse_dns(json));
   conf.ipam_type = TRY(parse_ipam_type(json));
   TRY(parse_host_local_part(json, environment, command, conf));

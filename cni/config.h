@@ -6,8 +6,9 @@
 //   ipam               type host-local (the default) is built in and takes host-local's keys; without ranges it is the node's subnet,
 //                      and the pod network is routed. Any other type is a program in CNI_PATH.
 //   delivery           "peer" (default): packets for a pod skip the host side of its veth. "redirect": they pass it, for programs,
-//                      captures and a qdisc there. A bandwidth plugin later in the chain needs it, which merino cannot see: set it, or
-//                      declare the capability "bandwidth" on merino too; then it is chosen for the pods that have a bandwidth.
+//                      captures and a qdisc there. A bandwidth plugin later in the chain needs it, which merino cannot see: declare the
+//                      capability "bandwidth" on merino too. Then it is chosen for pods whose ingress is limited, and those whose egress
+//                      is limited go through the stack, both ways.
 //   dns                for the result, instead of what IPAM says
 //   delegate           type "flannel" only: what flannel's plugin would tell the bridge plugin; see delegate_conf.h
 //   dataDir            where flannel's plugin keeps that for its DEL, /var/lib/cni/flannel

@@ -42,7 +42,7 @@ Outcome<NetworkConf> bridge_conf(const Environment& environment, const NetworkCo
   own.subnet_file = conf.subnet_file;
   own.data_dir = conf.data_dir;
   own.has_prev_result = conf.has_prev_result;
-  if (conf.delivery == Delivery::redirect) own.delivery = conf.delivery;
+  if (conf.delivery != Delivery::peer) own.delivery = conf.delivery;
   if (own.dns.empty()) own.dns = conf.dns;
   return own;
 }

@@ -12,6 +12,7 @@ inline constexpr merino_reason kNothing = MERINO_REASON_COUNT;
 enum class Setting {
   plain,
   fast_path_off,
+  by_stack,    // all that pod A sends and gets goes through the stack
   udp,         // flannel's udp backend (LoadedPrograms::fill_udp)
   direct,      // there are peers on the node's own segment (LoadedPrograms::fill_direct)
   translated,  // conntrack knows the flow kTranslatedPort → kServerPort between the packet's addresses, and translates it

@@ -38,6 +38,8 @@ std::vector<Case> shapes() {
       {"to another MAC", MERINO_NOT_FOR_US, MERINO_ENCAP, ethernet(kOtherMac, kPodAMac, udp(kPodA, kPodAtPeer2))},
       {"switched off, local", MERINO_FAST_PATH_OFF, MERINO_LOCAL, from_pod_a(udp(kPodA, kPodB)), {}, Setting::fast_path_off},
       {"switched off, to a peer", MERINO_FAST_PATH_OFF, MERINO_ENCAP, from_pod_a(udp(kPodA, kPodAtPeer2)), {}, Setting::fast_path_off},
+      {"by the stack, local", MERINO_BY_STACK, MERINO_LOCAL, from_pod_a(udp(kPodA, kPodB)), {}, Setting::by_stack},
+      {"by the stack, to a peer", MERINO_BY_STACK, MERINO_ENCAP, from_pod_a(udp(kPodA, kPodAtPeer2)), {}, Setting::by_stack},
       {"IP options", MERINO_IP_OPTIONS, MERINO_ENCAP, from_pod_a(with_options(udp(kPodA, kPodAtPeer2)))},
       {"IP options, local", MERINO_IP_OPTIONS, MERINO_LOCAL, from_pod_a(with_options(tcp(kPodA, kPodB)))},
       {"the first fragment", MERINO_FRAGMENT, MERINO_ENCAP, from_pod_a(first_fragment(kPodA, kPodAtPeer2))},
@@ -116,6 +118,7 @@ std::vector<Case> forgeries() {
       {"a forged fragment", MERINO_SPOOFED, MERINO_FRAGMENT, from_pod_a(middle_fragment(kNoPod, kPodB))},
       {"forged with IP options", MERINO_SPOOFED, MERINO_IP_OPTIONS, from_pod_a(with_options(udp(kNoPod, kPodB)))},
       {"forged with TTL 1", MERINO_SPOOFED, MERINO_TTL, from_pod_a(with_ttl(udp(kNoPod, kPodB), 1))},
+      {"forged by who goes by the stack", MERINO_SPOOFED, MERINO_BY_STACK, from_pod_a(udp(kNoPod, kPodB)), {}, Setting::by_stack},
       {"forged while switched off", MERINO_SPOOFED, MERINO_FAST_PATH_OFF, from_pod_a(udp(kNoPod, kPodB)), {}, Setting::fast_path_off},
   };
 }

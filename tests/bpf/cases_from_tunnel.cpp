@@ -63,6 +63,7 @@ std::vector<Case> inner_packets() {
       {"TTL 1", MERINO_TTL, MERINO_TUNNEL, inner_frame(with_ttl(to_pod_a(), 1)), from(kPeer2)},
       {"TTL 2", MERINO_TUNNEL, MERINO_TTL, inner_frame(with_ttl(to_pod_a(), 2)), from(kPeer2)},
       {"switched off", MERINO_FAST_PATH_OFF, MERINO_TUNNEL, inner_frame(to_pod_a()), from(kPeer2), Setting::fast_path_off},
+      {"to a pod by the stack", MERINO_BY_STACK, MERINO_TUNNEL, inner_frame(to_pod_a()), from(kPeer2), Setting::by_stack},
       {"translated", MERINO_TRANSLATED, MERINO_TUNNEL, inner_frame(translated_udp(kPodAtPeer2, kPodA)), from(kPeer2), Setting::translated},
   };
 }

@@ -107,6 +107,8 @@ std::vector<Case> inner_packets() {
       {"TTL 2 inside", MERINO_DECAP, MERINO_TTL, tunnelled(with_ttl(to_pod_a(), 2))},
       {"larger than the MTU inside", MERINO_DECAP, MERINO_MTU, tunnelled(udp_of(kPodAtPeer2, kPodA, kPodMtu + 1))},
       {"switched off", MERINO_FAST_PATH_OFF, MERINO_DECAP, tunnelled(to_pod_a()), {}, Setting::fast_path_off},
+      {"to a pod by the stack", MERINO_BY_STACK, MERINO_DECAP, tunnelled(to_pod_a()), {}, Setting::by_stack},
+      {"to the pod beside it", MERINO_DECAP, MERINO_BY_STACK, tunnelled(udp(kPodAtPeer2, kPodB)), {}, Setting::by_stack},
       {"translated", MERINO_TRANSLATED, MERINO_DECAP, tunnelled(translated_udp(kPodAtPeer2, kPodA)), {}, Setting::translated},
       {"another flow than the translated one", MERINO_DECAP, MERINO_TRANSLATED, tunnelled(to_pod_a()), {}, Setting::translated},
   };

@@ -37,6 +37,7 @@ std::vector<Case> from_pod() {
       {"IPv6 with a VLAN tag", MERINO_NOT_IP, MERINO_LOCAL, to_pod_b, {.vlan = 5}},
       {"IPv6 to another MAC", MERINO_NOT_FOR_US, MERINO_LOCAL, ethernet(kOtherMac, kPodAMac, udp<V6>(kPodA6, kPodB6))},
       {"IPv6 while switched off", MERINO_FAST_PATH_OFF, MERINO_LOCAL, to_pod_b, {}, Setting::fast_path_off},
+      {"IPv6 by the stack", MERINO_BY_STACK, MERINO_LOCAL, to_pod_b, {}, Setting::by_stack},
       {"IPv6 ping", MERINO_PROTOCOL, MERINO_LOCAL, from_pod_a(ping<V6>(kPodA6, kPodB6))},
       {"IPv6 SCTP", MERINO_PROTOCOL, MERINO_ENCAP_DRIVER, from_pod_a(sctp<V6>(kPodA6, kPodAtPeer2V6))},
       {"hop limit 0", MERINO_TTL, MERINO_LOCAL, from_pod_a(with_ttl(udp<V6>(kPodA6, kPodB6), 0))},

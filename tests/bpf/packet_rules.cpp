@@ -74,15 +74,16 @@ bool has_two_tags(const Seen& seen) { return seen.vlan && (ethertype(seen) == kT
 // As the kernel sees it: is the frame addressed to the interface that it came in by?
 bool is_for(const Mac& interface, const Seen& seen) { return Mac::at(seen.frame, 0) == interface; }
 
-const World::Pod* pod_at(const World& world, const std::string& interface) {
-  const auto found = std::find_if(world.pods.begin(), world.pods.end(), [&](const World::Pod& pod) { return pod.interface == interface; });
-  return found == world.pods.end() ? nullptr : &*found;
-}
-
 // Who owns `address`, if that is the one behind the interface and `mac` is its own.
 const World::Pod* honest_sender(const World& world, const Seen& seen, const Address& address, const Mac& mac) {
   const World::Pod* pod = world.pod(address);
-  return pod != nullptr && pod == pod_at(world, seen.interface) && pod->mac == mac ? pod : nullptr;
+  return pod != nullptr && pod->interface == seen.interface && pod->mac == mac ? pod : nullptr;
+}
+
+// Whom a plain packet may be delivered to past the stack.
+const World::Pod* receiver(const World& world, const Address& address) {
+  const World::Pod* pod = world.pod(address);
+  return pod == nullptr || pod->by_stack ? nullptr : pod;
 }
 
 Ruling rule_arp(const World& world, const Seen& seen) {
@@ -119,7 +120,7 @@ Ruling rule_inner(const World& world, const Seen& seen, size_t at, const Address
   if (!is_owners && !is_its_own) return dropped("the inner source is not the sender's");
   Ruling ruling = to_stack("from a peer");
   ruling.packet = at + kEth;
-  if (!seen.vlan && Mac::at(frame, at) == world.vtep_mac && is_plain(*packet)) ruling.deliver = world.pod(packet->dst);
+  if (!seen.vlan && Mac::at(frame, at) == world.vtep_mac && is_plain(*packet)) ruling.deliver = receiver(world, packet->dst);
   return ruling;
 }
 
@@ -143,7 +144,7 @@ Ruling rule_direct(const World& world, const Seen& seen) {
   if (Mac::at(frame, 6) != peer->mac) return dropped("a peer's source, from another's MAC");
   Ruling ruling = to_stack("from a peer of the segment");
   ruling.packet = kEth;
-  if (!seen.vlan && is_plain(*packet) && frame.size() - kEth <= world.pod_mtu) ruling.deliver = world.pod(packet->dst);
+  if (!seen.vlan && is_plain(*packet) && frame.size() - kEth <= world.pod_mtu) ruling.deliver = receiver(world, packet->dst);
   return ruling;
 }
 
@@ -225,8 +226,8 @@ Ruling rule_from_pod(const World& world, const Seen& seen) {
     return dropped("to the tunnel port of a node");
   Ruling ruling = to_stack("a pod's own");
   ruling.packet = kEth;
-  if (seen.vlan || !is_for(pod->host_mac, seen) || !is_plain(*packet)) return ruling;
-  ruling.deliver = world.pod(packet->dst);
+  if (seen.vlan || !is_for(pod->host_mac, seen) || !is_plain(*packet) || pod->by_stack) return ruling;
+  ruling.deliver = receiver(world, packet->dst);
   if (ruling.deliver != nullptr || seen.frame.size() - kEth > world.pod_mtu) return ruling;
   ruling.send = world.peer(packet->dst);
   if (ruling.send != nullptr && ruling.send->direct && !ruling.send->mac_known) ruling.send = nullptr;

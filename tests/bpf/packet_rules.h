@@ -36,6 +36,7 @@ struct World {
     Mac mac, host_mac;
     std::string interface;
     Address gateway;
+    bool by_stack = false;
   };
   struct Peer {
     Address subnet;

@@ -27,6 +27,9 @@ uint64_t seconds_wanted() {
 }
 
 // Makes frames out of the words of the tests' node: mostly right, with one or two things wrong.
+// A second address behind pod A's interface, whose packets go through the stack.
+constexpr const char* kPodC = "10.244.1.77";
+
 class Generator {
  public:
   explicit Generator(uint64_t seed) : random_(seed) {}
@@ -80,9 +83,9 @@ class Generator {
   }
 
   std::string some_address() {
-    static const Words all = {kPodA,    kPodB,       kNoPod,    kGateway,          kNode,       kNodeOther,    kPeer2,
-                              kPeer3,   kPeer4,      kStranger, kPodAtPeer2,       kPodAtPeer3, kPodAtPeer4,   kNoSubnet,
-                              kOutside, "127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.1", "10.244.2.255"};
+    static const Words all = {kPodA,     kPodB,    kPodC,       kNoPod,    kGateway,          kNode,       kNodeOther,
+                              kPeer2,    kPeer3,   kPeer4,      kStranger, kPodAtPeer2,       kPodAtPeer3, kPodAtPeer4,
+                              kNoSubnet, kOutside, "127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.1", "10.244.2.255"};
     return one_of(all);
   }
   std::string some_mac() {
@@ -156,13 +159,13 @@ class Generator {
     if (chance(10))
       return ethernet_of(chance(50) ? kBroadcastMac : kHostAMac, usually(kPodAMac, &Generator::some_mac), arp_packet(), 0x0806);
     return ethernet_of(usually(kHostAMac, &Generator::some_mac), usually(kPodAMac, &Generator::some_mac),
-                       packet(usually(kPodA, &Generator::some_address), some_address(), payload()));
+                       packet(usually(chance(90) ? kPodA : kPodC, &Generator::some_address), some_address(), payload()));
   }
 
   // Between this node's pods and those of its peers, in either direction, as the driver hands it over and as it goes without a tunnel.
   Frame inner_frame() {
     static const Words sources = {kPodAtPeer2, kPodAtPeer2, kPodAtPeer3, kPodAtPeer4, kPeer2, kPodA};
-    static const Words targets = {kPodA, kPodB, kPodA, kPodAtPeer2, kPodAtPeer3, kNoPod};
+    static const Words targets = {kPodA, kPodB, kPodA, kPodC, kPodAtPeer2, kPodAtPeer3, kNoPod};
     static const Words macs = {kVtepMac, kUplinkMac};
     return ethernet_of(
         usually(one_of(macs), &Generator::some_mac), chance(70) ? kWireMac : some_mac(),
@@ -219,7 +222,8 @@ class Generator {
 World make_world(bool direct) {
   World world;
   world.pods = {{Address::of(kPodA), Mac::of(kPodAMac), Mac::of(kHostAMac), "vetha", Address::of(kGateway)},
-                {Address::of(kPodB), Mac::of(kPodBMac), Mac::of(kHostBMac), "vethb", Address::of(kGateway)}};
+                {Address::of(kPodB), Mac::of(kPodBMac), Mac::of(kHostBMac), "vethb", Address::of(kGateway)},
+                {Address::of(kPodC), Mac::of(kPodAMac), Mac::of(kHostAMac), "vetha", Address::of(kGateway), true}};
   const auto peer = [&](const char* subnet, const char* underlay, const char* mac, bool is_direct) {
     const std::string text = subnet;
     const size_t slash = text.find('/');
@@ -327,6 +331,7 @@ class Packets : public ::testing::TestWithParam<bool> {
     } else {
       programs->fill();
     }
+    programs->add_pod(kPodC, "vetha", kPodAMac, kHostAMac, MERINO_DELIVER_STACK);
   }
 
   Metadata metadata(Generator& generator, Program program, Seen& seen) const {

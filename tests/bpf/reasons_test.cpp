@@ -19,6 +19,10 @@ class Reasons : public BpfTest {
     config.fast_path = 0;
     LoadedPrograms switched_off(config);
     switched_off.fill();
+    LoadedPrograms by_stack(topology.config());
+    by_stack.fill();
+    by_stack.add_pod(kPodA, "vetha", kPodAMac, kHostAMac, MERINO_DELIVER_STACK);
+    by_stack.add_pod(kPodA6, "vetha", kPodAMac, kHostAMac, MERINO_DELIVER_STACK);
     config = topology.config();
     config.direct = 1;
     LoadedPrograms direct(config);
@@ -29,6 +33,7 @@ class Reasons : public BpfTest {
     for (const Case& c : cases_of(program)) {
       SCOPED_TRACE(c.name);
       LoadedPrograms& loaded = c.setting == Setting::fast_path_off ? switched_off
+                               : c.setting == Setting::by_stack    ? by_stack
                                : c.setting == Setting::direct      ? direct
                                : c.setting == Setting::udp         ? udp
                                                                    : programs;

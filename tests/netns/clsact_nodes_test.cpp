@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 
 #include "lab/lab.h"
@@ -87,6 +88,23 @@ TEST(ClsactReload, OfAnotherConfigurationLosesNothing) {
         << (a.counters() - before).to_string();
   }
   load.expect_whole("another configuration below clsact");
+}
+
+// The bandwidth plugin needs the place of the qdisc: the program comes into its one.
+TEST(ClsactBandwidth, IsKeptAndThePodIsChecked) {
+  TwoNodesWithoutTcx two_nodes;
+  auto& [lab, a, b, on_a, on_b] = two_nodes;
+  const Pod& limited = a.add_pod("a2", {.runtime_config = R"({"bandwidth":{"egressRate":2000000,"egressBurst":2000000}})",
+                                        .conflist = R"({"cniVersion":"1.0.0","name":"cbr0","plugins":[
+                 {"type":"merino","capabilities":{"bandwidth":true}}, {"type":"bandwidth","capabilities":{"bandwidth":true}}]})"});
+  const std::string host = fmt::format("$(ip route show {} | sed -nE 's/.* dev ([^ ]+).*/\\1/p')", limited.address());
+  EXPECT_TRUE(eventually([&] { return a.run("tc filter show dev " + host + " ingress | grep -q from_pod").ok(); }));
+  const TrafficServer server(on_b, 7100);
+  const auto begin = std::chrono::steady_clock::now();
+  const TrafficResult sent = traffic(limited, "tcp --to " + on_b.address() + ":7100 --up 1000000");
+  EXPECT_TRUE(sent.ok) << sent.line;
+  EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(2500));
+  EXPECT_GT(a.counters()[MERINO_BY_STACK], 0U) << a.counters().to_string();
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ TEST_F(CniMany, a_chain_with_tuning_portmap_and_bandwidth) {
                                      "bandwidth":{"ingressRate":1000000,"ingressBurst":1000000,"egressRate":1000000,"egressBurst":1000000}})"};
   const CniResult result = network.add(attachment);
   EXPECT_EQ(result.address.v4, "10.244.98.2");
-  EXPECT_THAT(node_.must("cat /run/merino/attachments/*.json"), HasSubstr(R"("delivery":"redirect")"));
+  EXPECT_THAT(node_.must("cat /run/merino/attachments/*.json"), HasSubstr(R"("delivery":"stack")"));
   EXPECT_TRUE(node_.run("ping -c 1 -W 2 10.244.98.2").ok());
   // Of merino alone: portmap 1.1.1's own CHECK wants its IPv6 rules also when there is no IPv6 address.
   const Output check = network.call("CHECK", 0, attachment, result.json);

@@ -104,7 +104,13 @@ TEST(config, delivery_through_the_host_side_is_asked_for_or_follows_from_bandwid
   EXPECT_EQ(parse(conf(R"("delivery":"peer")"))->delivery, Delivery::peer);
   EXPECT_EQ(parse(conf(R"("capabilities":{"bandwidth":true},"runtimeConfig":{"bandwidth":{"ingressRate":1000}})"))->delivery,
             Delivery::redirect);
+  EXPECT_EQ(parse(conf(R"("capabilities":{"bandwidth":true},"runtimeConfig":{"bandwidth":{"ingressRate":1,"egressRate":1}})"))->delivery,
+            Delivery::stack);
+  EXPECT_EQ(parse(conf(R"("runtimeConfig":{"bandwidth":{"ingressRate":1,"egressRate":0}})"))->delivery, Delivery::redirect);
+  EXPECT_EQ(parse(conf(R"("runtimeConfig":{"bandwidth":{"egressRate":"fast"}})"))->delivery, Delivery::redirect);
+  EXPECT_EQ(parse(conf(R"("runtimeConfig":{"bandwidth":[1]})"))->delivery, Delivery::redirect);
   EXPECT_EQ(parse(conf(R"("capabilities":{"bandwidth":true})"))->delivery, Delivery::peer);
+  EXPECT_FALSE(parse(conf(R"("delivery":"stack")")));
 }
 
 TEST(config, unknown_keys_are_let_pass) {

@@ -13,8 +13,6 @@ using Json = nlohmann::ordered_json;
 // Names in records are bytes that others wrote: what is not UTF-8 must not make the output throw.
 std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
-const char* delivery_name(Delivery delivery) { return delivery == Delivery::peer ? "peer" : "redirect"; }
-
 Tone action_tone(Action action) {
   switch (action) {
     case Action::fast:

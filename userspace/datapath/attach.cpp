@@ -102,13 +102,16 @@ uint32_t clsact_program_id(const AttachPoint& point) {
 Result<bool> attach_clsact(Program program, const AttachPoint& point, const Pinned& pinned) {
   if (clsact_program_id(point) == pinned.id) return false;
   bpf_tc_hook hook = tc_hook(point);
-  if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
-    return fail_errno(-error, "make a clsact qdisc on interface {}", point.ifindex);
+  if (point.qdisc == Qdisc::own) {
+    if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
+      return fail_errno(-error, "make a clsact qdisc on interface {}", point.ifindex);
   }
   bpf_tc_opts opts = tc_opts();
   opts.prog_fd = pinned.fd.get();
   opts.flags = BPF_TC_F_REPLACE;
   if (const int error = bpf_tc_attach(&hook, &opts); error != 0) {
+    // The kernel's words for "there is no such qdisc".
+    if (point.qdisc == Qdisc::anothers && (error == -EINVAL || error == -ENOENT)) return false;
     return fail_errno(-error, "attach {} to the {} of interface {} (clsact)", program_name(program), direction_name(point.direction),
                       point.ifindex);
   }

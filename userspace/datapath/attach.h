@@ -11,11 +11,15 @@
 namespace merino {
 
 enum class Direction { ingress, egress };
+// Without tcx a program needs a qdisc on the interface. anothers: one that somebody else makes, who would find the place taken; nothing is
+// attached before.
+enum class Qdisc { own, anothers };
 
 struct AttachPoint {
   std::string link_name;  // the pin below pins::kLinks, e.g. "uplink"; also when clsact is used, where no pin is made
   unsigned ifindex = 0;
   Direction direction = Direction::ingress;
+  Qdisc qdisc = Qdisc::own;
 };
 
 // The link's pin name for the host side of a pod's veth.

@@ -28,7 +28,7 @@ json to_json(const Attachment& attachment) {
           {"hostMAC", attachment.host_mac.to_string()},
           {"addresses", addresses},
           {"gateways", gateways},
-          {"delivery", attachment.delivery == Delivery::peer ? "peer" : "redirect"},
+          {"delivery", delivery_name(attachment.delivery)},
           {"complete", attachment.complete},
           {"podNamespace", attachment.pod_namespace},
           {"podName", attachment.pod_name}};
@@ -47,7 +47,7 @@ Result<Attachment> from_json(const json& record) {
   out.host_mac = TRY(MacAddress::parse(record.at("hostMAC").get<std::string>()));
   for (const json& address : record.at("addresses")) out.addresses.push_back(TRY(Prefix::parse(address.get<std::string>())));
   for (const json& gateway : record.at("gateways")) out.gateways.push_back(TRY(IpAddress::parse(gateway.get<std::string>())));
-  out.delivery = record.at("delivery").get<std::string>() == "redirect" ? Delivery::redirect : Delivery::peer;
+  out.delivery = parse_delivery(record.at("delivery").get<std::string>()).value_or(Delivery::peer);
   out.complete = record.at("complete").get<bool>();
   // Records of older versions do not have them.
   out.pod_namespace = record.value("podNamespace", "");
@@ -67,6 +67,25 @@ Result<Attachment> read_record(const std::string& path) {
 }
 
 }  // namespace
+
+const char* delivery_name(Delivery delivery) {
+  switch (delivery) {
+    case Delivery::peer:
+      return "peer";
+    case Delivery::redirect:
+      return "redirect";
+    case Delivery::stack:
+      return "stack";
+  }
+  return "?";
+}
+
+std::optional<Delivery> parse_delivery(std::string_view name) {
+  for (const Delivery delivery : {Delivery::peer, Delivery::redirect, Delivery::stack}) {
+    if (name == delivery_name(delivery)) return delivery;
+  }
+  return std::nullopt;
+}
 
 Result<FileLock> attachments_lock() {
   TRY(make_directories(kAttachmentDir, 0700));

@@ -16,22 +16,50 @@ static_assert(std::has_unique_object_representations_v<merino_pod>);
 
 using PodMap = Map<merino_pod_key, merino_pod>;
 
-merino_pod_key key_of(const IpAddress& address) { return merino_pod_key{to_abi(address)}; }
+uint32_t to_abi(Delivery delivery) {
+  switch (delivery) {
+    case Delivery::peer:
+      return MERINO_DELIVER_PEER;
+    case Delivery::redirect:
+      return MERINO_DELIVER_REDIRECT;
+    case Delivery::stack:
+      return MERINO_DELIVER_STACK;
+  }
+  return MERINO_DELIVER_REDIRECT;
+}
+
+// What no merino wrote is shown as what the programs take it for.
+Delivery delivery_from_abi(uint32_t value) {
+  switch (value) {
+    case MERINO_DELIVER_PEER:
+      return Delivery::peer;
+    case MERINO_DELIVER_STACK:
+      return Delivery::stack;
+    default:
+      return Delivery::redirect;
+  }
+}
+
+merino_pod_key key_of(const IpAddress& address) { return merino_pod_key{merino::to_abi(address)}; }
 
 merino_pod value_of(const Attachment& attachment, Family family) {
   merino_pod value{};
   for (const IpAddress& gateway : attachment.gateways) {
-    if (gateway.family() == family) value.gateway = to_abi(gateway);
+    if (gateway.family() == family) value.gateway = merino::to_abi(gateway);
   }
   value.ifindex = attachment.host_ifindex;
-  to_abi(attachment.pod_mac, value.pod_mac);
-  to_abi(attachment.host_mac, value.host_mac);
-  value.delivery = attachment.delivery == Delivery::peer ? MERINO_DELIVER_PEER : MERINO_DELIVER_REDIRECT;
+  merino::to_abi(attachment.pod_mac, value.pod_mac);
+  merino::to_abi(attachment.host_mac, value.host_mac);
+  value.delivery = to_abi(attachment.delivery);
   return value;
 }
 
 AttachPoint attach_point(const Attachment& attachment) {
-  return {.link_name = pod_link_name(attachment.host_ifname), .ifindex = attachment.host_ifindex, .direction = Direction::ingress};
+  return {.link_name = pod_link_name(attachment.host_ifname),
+          .ifindex = attachment.host_ifindex,
+          .direction = Direction::ingress,
+          // The bandwidth plugin's, which comes after merino: by it the pod is held back.
+          .qdisc = attachment.delivery == Delivery::stack ? Qdisc::anothers : Qdisc::own};
 }
 
 Status check_attachable(const Attachment& attachment) {
@@ -106,7 +134,7 @@ Result<std::vector<PodEntry>> read_pods() {
                    .host_ifindex = value.ifindex,
                    .pod_mac = from_abi(value.pod_mac),
                    .host_mac = from_abi(value.host_mac),
-                   .delivery = value.delivery == MERINO_DELIVER_PEER ? Delivery::peer : Delivery::redirect});
+                   .delivery = delivery_from_abi(value.delivery)});
   }
   std::sort(out.begin(), out.end(), [](const PodEntry& a, const PodEntry& b) { return a.address < b.address; });
   return out;

@@ -5,7 +5,9 @@
 // removed last; the plugin and the agent hold `attachments_lock()` while they change records, map entries or links of pods.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -16,7 +18,14 @@ namespace merino {
 
 inline constexpr const char* kAttachmentDir = "/run/merino/attachments";
 
-enum class Delivery { peer, redirect };
+enum class Delivery {
+  peer,      // straight into the pod
+  redirect,  // by the host side of its veth
+  stack,     // through the stack, both ways: its bandwidth is limited on the host side
+};
+const char* delivery_name(Delivery delivery);
+// nullopt: there is none of that name.
+std::optional<Delivery> parse_delivery(std::string_view name);
 
 // One interface of one pod.
 struct Attachment {
