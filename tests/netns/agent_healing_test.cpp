@@ -33,6 +33,11 @@ void PrintTo(const Damage& damage, std::ostream* out) { *out << damage.name; }
   " | python3 -c 'import json,sys\nfor e in json.load(sys.stdin): print(*e[\"key\"])'" \
   " | while read key; do bpftool map delete pinned /sys/fs/bpf/merino/" map " key hex $(echo $key | sed s/0x//g); done"
 
+// How many programs are attached: by links, or by filters on kernels before 6.6.
+#define MERINO_ATTACHED                                                                                                      \
+  "$(( $(find /sys/fs/bpf/merino/links -type f | wc -l) + $(for each in /sys/class/net/*; do for way in ingress egress; do " \
+  "tc filter show dev ${each##*/} $way; done; done | grep -c ' from_') ))"
+
 const Damage kDamages[] = {
     {"Device", "ip link del merino0", "ip link show merino0 | grep -q UP"},
     {"DeviceDown", "ip link set merino0 down", "ip link show merino0 | grep -q UP && ip route show 10.244.0.0/16 | grep -q merino0"},
@@ -55,14 +60,14 @@ const Damage kDamages[] = {
     {"RuleAdded", "nft insert rule ip merino postrouting drop", "! nft list table ip merino | grep -q drop"},
     {"Ruleset", "nft flush ruleset", "test $(nft list table ip merino | grep -c 'merino masq') = 6"},
     {"UplinkLink", "rm /sys/fs/bpf/merino/links/uplink", "test -e /sys/fs/bpf/merino/links/uplink"},
-    {"AllLinks", "rm /sys/fs/bpf/merino/links/*", "test $(ls /sys/fs/bpf/merino/links | wc -l) = 4"},
+    {"AllLinks", "rm /sys/fs/bpf/merino/links/*", "test " MERINO_ATTACHED " = 4"},
     {"LinkDetached", "bpftool link detach pinned /sys/fs/bpf/merino/links/uplink",
      "bpftool link show pinned /sys/fs/bpf/merino/links/uplink | grep -q 'prog [1-9]' && "
      "! bpftool link show pinned /sys/fs/bpf/merino/links/uplink | grep -qi detached",
      Told::by_full_check},
     {"Programs", "rm /sys/fs/bpf/merino/programs/*", "test $(ls /sys/fs/bpf/merino/programs | wc -l) = 4"},
     {"AllPins", "rm -r /sys/fs/bpf/merino/*",
-     "test $(ls /sys/fs/bpf/merino/links | wc -l) = 4 && test -e /sys/fs/bpf/merino/pods && test $(ls /sys/fs/bpf/merino/programs | wc -l) "
+     "test " MERINO_ATTACHED " = 4 && test -e /sys/fs/bpf/merino/pods && test $(ls /sys/fs/bpf/merino/programs | wc -l) "
      "= 4"},
     {"PodsMap", "rm /sys/fs/bpf/merino/pods", "bpftool map dump pinned /sys/fs/bpf/merino/pods | grep -q ifindex"},
     {"PeersMap", "rm /sys/fs/bpf/merino/peers", "bpftool map dump pinned /sys/fs/bpf/merino/peers | grep -q underlay"},
@@ -78,8 +83,7 @@ const Damage kDamages[] = {
      "! bpftool -j map dump pinned /sys/fs/bpf/merino/pods | grep -q '\"ifindex\":127'", Told::by_full_check},
     {"PeerEntryChanged", MERINO_CHANGE_ENTRIES("peers", "v[15]=\"0x63\""),
      "! bpftool -j map dump pinned /sys/fs/bpf/merino/peers | grep -q '\"0x63\"'", Told::by_full_check},
-    {"Bpffs", "umount -l /sys/fs/bpf",
-     "test $(ls /sys/fs/bpf/merino/links | wc -l) = 4 && bpftool map dump pinned /sys/fs/bpf/merino/pods | grep -q ifindex"},
+    {"Bpffs", "umount -l /sys/fs/bpf", "test " MERINO_ATTACHED " = 4 && bpftool map dump pinned /sys/fs/bpf/merino/pods | grep -q ifindex"},
     {"UplinkDownAndUp", "ip link set eth0 down; ip link set eth0 up; ip route replace default via 192.168.88.1", "true"},
     {"UplinkRenamed", "ip link set eth0 down; ip link set eth0 name wan0; ip link set wan0 up; ip route replace default via 192.168.88.1",
      "grep -q '\"uplink\": *\"wan0\"' /run/merino/status.json"},
