@@ -1,5 +1,5 @@
-// Pods whose bandwidth is limited by the bandwidth plugin: into the pod by a qdisc on the host side of its veth, out of it by an ifb to which
-// the host side's ingress is redirected.
+// Pods whose bandwidth is limited by the bandwidth plugin: into the pod by a qdisc on the host side of its veth, out of it by an ifb to
+// which the host side's ingress is redirected.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
