@@ -1,6 +1,5 @@
 #include "cni/address_store.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -8,7 +7,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <memory>
 
 namespace merino::cni {
 namespace {
@@ -17,10 +15,6 @@ namespace {
 // because the lock is held.
 constexpr const char* kTemporary = ".reserving";
 constexpr size_t kMaxFile = 4096;
-
-struct DirectoryCloser {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
 
 // Not write_file_atomic(): host-local's directory is not synced to disk, a pod does not outlive the machine.
 Status write_file(const std::string& path, const std::string& content) {
@@ -79,22 +73,17 @@ Result<std::optional<AddressStore>> AddressStore::open(const AddressDirectory& w
 }
 
 Result<std::vector<AddressStore::Allocation>> AddressStore::allocations() const {
-  const std::unique_ptr<DIR, DirectoryCloser> stream(::opendir(directory_.c_str()));
-  if (!stream) return fail_errno(errno, "list {}", directory_);
   std::vector<Allocation> found;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(stream.get());
-    if (entry == nullptr && errno != 0) return fail_errno(errno, "list {}", directory_);
-    if (entry == nullptr) return found;
-    const auto address = IpAddress::parse(entry->d_name);
+  for (const std::string& name : TRY(list_directory(directory_))) {
+    const auto address = IpAddress::parse(name);
     if (!address) continue;
-    auto content = read_file(file(entry->d_name), kMaxFile);
+    auto content = read_file(file(name), kMaxFile);
     if (content) found.push_back({*address, parse_owner(*content)});
     // It is taken, whoever has it. What is no such file belongs to nobody.
     if (!content && content.error().kind == ErrorKind::invalid) found.push_back({*address, {}});
     if (!content && content.error().kind == ErrorKind::system) found.push_back({*address, {}, std::move(content.error())});
   }
+  return found;
 }
 
 Status AddressStore::reserve(const IpAddress& address, const AttachmentId& owner) {

@@ -20,10 +20,6 @@ namespace {
 
 using testing::HasSubstr;
 
-// A file system of one page in which nothing is free.
-constexpr const char* kFullDisk =
-    "mkdir -p {0} && mount -t tmpfs -o size=4k tmpfs {0} && dd if=/dev/zero of={0}/ballast bs=4k count=1 2>/dev/null";
-
 // The agent in want of something says what, and goes on by itself when it is there.
 class AgentFaults : public testing::Test {
  protected:
@@ -105,13 +101,6 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
     EXPECT_TRUE(code == 0 || is_ended_by_another(code, agent)) << code << agent.log();
   }
 
-  // What libbpf learnt of the kernel when it asked for its features it keeps as long as the process lives, wrong answers too. merinod names
-  // it each time that it tries; the next one loads the programs.
-  void end_for(Process& agent) {
-    (void)a_.run("kill -TERM $(head -n 1 /run/merino/merinod.lock)");
-    EXPECT_EQ(agent.wait(), 0) << agent.log();
-  }
-
   // Of the thread that makes most of them: strace counts for each by itself.
   size_t count_calls() {
     a_.must(before_start_);
@@ -155,7 +144,9 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
   bool survives(size_t number) {
     a_.must(before_start_);
     Process agent = start_with(number);
-    if (!becomes_whole(agent) && agent.running() && says(agent, "load the BPF programs")) end_for(agent);
+    // What libbpf learnt of the kernel's features it keeps as long as the process lives, wrong answers too: the next one loads the
+    // programs.
+    if (!becomes_whole(agent) && agent.running() && says(agent, "load the BPF programs")) stop(agent);
     EXPECT_TRUE(becomes_whole(agent) || !agent.running()) << state() << "instead of\n" << whole_ << agent.log();
     const bool injected = a_.run(fmt::format("grep -q INJECTED {}", kLog)).ok();
     if (agent.running()) {

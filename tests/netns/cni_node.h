@@ -14,6 +14,10 @@ namespace merino::lab {
 // that is traced. Where its lines are counted, its counts go where nobody reads them: they would be spoiled for all others.)
 inline constexpr const char* kStrace = "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 GCOV_PREFIX=/media GCOV_PREFIX_STRIP=99 strace -f -qq";
 
+// A shell command with one directory: a file system of one page in which nothing is free.
+inline constexpr const char* kFullDisk =
+    "mkdir -p {0} && mount -t tmpfs -o size=4k tmpfs {0} && dd if=/dev/zero of={0}/ballast bs=4k count=1 2>/dev/null";
+
 struct CniCall {
   std::string container = "c1";
   std::string netns = "/run/netns/c1";

@@ -1,5 +1,5 @@
-// What fails on the plugin's way: disk full, read-only files, no descriptors left, a full map, and every system call of ADD. Nothing
-// crashes, nothing is left half made, and the error names what failed.
+// What fails on the plugin's way: disk full, read-only files, no descriptors left, a full map, and every system call of ADD and DEL.
+// Nothing crashes, nothing is left half made, and the error names what failed.
 #include <bpf/bpf.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
@@ -39,10 +39,6 @@ class CniFaults : public testing::Test {
 
   CniNode node_;
 };
-
-// A file system of one page in which nothing is free.
-constexpr const char* kFullDisk =
-    "mkdir -p {0} && mount -t tmpfs -o size=4k tmpfs {0} && dd if=/dev/zero of={0}/ballast bs=4k count=1 2>/dev/null";
 
 TEST_F(CniFaults, DiskFull) {
   for (const char* directory : {"/var/lib/cni/networks/cbr0", "/run/merino/attachments"}) {
