@@ -8,7 +8,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_net_conf_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -221,6 +221,13 @@ TEST(NetConf, a_wrong_type_names_file_key_expected_and_found) {
   }
 }
 
+TEST(NetConf, the_fast_path_is_switched_in_backend_only) {
+  const Error error = refuse(conf_with(R"("Network": "10.3.0.0/16", "fastpath": false)"));
+  EXPECT_EQ(error.kind, ErrorKind::invalid);
+  EXPECT_THAT(error.message(), AllOf(HasSubstr("net-conf.json: FastPath stands beside Backend"), HasSubstr("move it into Backend")));
+  EXPECT_FALSE(parse(backend_with(R"("FastPath": false)")).fast_path);
+}
+
 TEST(NetConf, broken_json_says_where) {
   const Error error = refuse("{\n\"Network\": 10.3.0.0/16}");
   EXPECT_EQ(error.kind, ErrorKind::decode);
@@ -334,5 +341,5 @@ TEST(NetConf, load_reads_the_file_and_names_it) {
   EXPECT_THAT(load_net_conf(path).error().message(), HasSubstr(path));
 }
 
-}  // namespace
+}  // namespace cluster_net_conf_test
 }  // namespace merino

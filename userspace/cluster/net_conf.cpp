@@ -123,6 +123,14 @@ Status read_backend(const JsonObject& object, NetConf& conf) {
   return ok();
 }
 
+// Whoever switches the fast path off relies on rules that it would pass by: unlike flannel's keys, this one is not ignored in a wrong
+// place.
+Status refuse_outer_fast_path(const JsonObject& object) {
+  if (!TRY(object.boolean("FastPath"))) return ok();
+  return with_remedy(fail(ErrorKind::invalid, "{} stands beside Backend, where it has no effect", object.where("FastPath")),
+                     "move it into Backend");
+}
+
 }  // namespace
 
 const char* backend_name(BackendType type) {
@@ -144,6 +152,7 @@ Result<NetConf> parse_net_conf(const std::string& json, const std::string& path_
   NetConf conf;
   TRY(object.boolean("EnableNFTables"));  // merino's rules are nftables in any case
   conf.pools = TRY(read_pools(object));
+  TRY(refuse_outer_fast_path(object));
   TRY(read_backend(object, conf));
   return conf;
 }
