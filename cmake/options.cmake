@@ -28,10 +28,16 @@ if(MERINO_SANITIZE)
   target_link_options(merino_warnings INTERFACE -fsanitize=${MERINO_SANITIZE})
 endif()
 
+# Compiles the target's sources some at a time: their headers take longer than they. So names of a target's anonymous namespaces must differ.
+function(merino_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+endfunction()
+
 # merino_library(name SOURCES ... LINK ...): a static library of the house, included as "name/header.h".
 function(merino_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_library(merino_${name} STATIC ${ARG_SOURCES})
   target_include_directories(merino_${name} PUBLIC ${CMAKE_SOURCE_DIR}/userspace ${CMAKE_SOURCE_DIR}/bpf)
   target_link_libraries(merino_${name} PUBLIC ${ARG_LINK} PRIVATE merino_warnings)
+  merino_compile_together(merino_${name})
 endfunction()

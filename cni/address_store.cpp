@@ -14,7 +14,7 @@ namespace {
 // An address file appears under its name with its content in it: it is written here and then linked. There is one such file at most,
 // because the lock is held.
 constexpr const char* kTemporary = ".reserving";
-constexpr size_t kMaxFile = 4096;
+constexpr size_t kMaxAddressFile = 4096;
 
 // Not write_file_atomic(): host-local's directory is not synced to disk, a pod does not outlive the machine.
 Status write_file(const std::string& path, const std::string& content) {
@@ -77,7 +77,7 @@ Result<std::vector<AddressStore::Allocation>> AddressStore::allocations() const 
   for (const std::string& name : TRY(list_directory(directory_))) {
     const auto address = IpAddress::parse(name);
     if (!address) continue;
-    auto content = read_file(file(name), kMaxFile);
+    auto content = read_file(file(name), kMaxAddressFile);
     if (content) found.push_back({*address, parse_owner(*content)});
     // It is taken, whoever has it. What is no such file belongs to nobody.
     if (!content && content.error().kind == ErrorKind::invalid) found.push_back({*address, {}});
@@ -105,7 +105,7 @@ Status AddressStore::reserve(const IpAddress& address, const AttachmentId& owner
 
 Status AddressStore::release(const IpAddress& address) {
   const std::string path = file(address.to_string());
-  const auto content = read_file(path, kMaxFile);
+  const auto content = read_file(path, kMaxAddressFile);
   TRY(notes_.remove(address, content ? std::optional(parse_owner(*content)) : std::nullopt));
   return remove_file(path);
 }
@@ -114,7 +114,7 @@ void AddressStore::release_earlier_boots() {
   notes_.take_earlier([this](const BootNotes::Note& note) {
     const std::string path = file(note.address.to_string());
     if (!are_one_file(path, note.path)) return;
-    const auto content = read_file(path, kMaxFile);
+    const auto content = read_file(path, kMaxAddressFile);
     // Empty: the machine went down before what was in it came to the disk.
     if (content && (content->empty() || BootNotes::owner_text(parse_owner(*content)) == note.owner)) (void)remove_file(path);
   });
@@ -124,7 +124,7 @@ Status AddressStore::sweep() { return remove_file(file(kTemporary)); }
 
 std::optional<IpAddress> AddressStore::last_reserved(size_t range_set) const {
   // A missing or broken file costs the round robin's place, no more.
-  const auto content = read_file(file(fmt::format("last_reserved_ip.{}", range_set)), kMaxFile);
+  const auto content = read_file(file(fmt::format("last_reserved_ip.{}", range_set)), kMaxAddressFile);
   if (!content) return std::nullopt;
   const auto address = IpAddress::parse(trimmed(*content));
   if (!address) return std::nullopt;

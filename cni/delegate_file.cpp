@@ -12,7 +12,7 @@
 namespace merino::cni {
 namespace {
 
-constexpr size_t kMaxFile = 1U << 20U;
+constexpr size_t kMaxDelegateFile = 1U << 20U;
 
 std::string path_of(const std::string& data_dir, const std::string& container_id) { return data_dir + "/" + container_id; }
 
@@ -30,7 +30,7 @@ Status write_delegate_file(const std::string& data_dir, const std::string& conta
 }
 
 Result<std::optional<std::string>> read_delegate_file(const std::string& data_dir, const std::string& container_id) {
-  auto text = read_file(path_of(data_dir, container_id), kMaxFile);
+  auto text = read_file(path_of(data_dir, container_id), kMaxDelegateFile);
   if (text) return *std::move(text);
   if (text.error().kind == ErrorKind::not_found) return std::nullopt;
   return tl::unexpected(std::move(text.error()));

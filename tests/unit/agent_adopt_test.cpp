@@ -10,7 +10,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace agent_adopt_test {
 
 using testing::HasSubstr;
 
@@ -177,5 +177,5 @@ TEST_F(ProvePod, NotIfItsBandwidthIsShaped) {
   EXPECT_THAT(refusal(), HasSubstr("shaped"));
 }
 
-}  // namespace
+}  // namespace agent_adopt_test
 }  // namespace merino

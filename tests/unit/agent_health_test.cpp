@@ -12,7 +12,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace agent_health_test {
 
 using testing::HasSubstr;
 
@@ -110,5 +110,5 @@ TEST(InstanceLock, SecondAgentIsRefusedByName) {
   EXPECT_TRUE(take_instance_lock(path)) << "a lock that is let go, or whose holder died, is free";
 }
 
-}  // namespace
+}  // namespace agent_health_test
 }  // namespace merino

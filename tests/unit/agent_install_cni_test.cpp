@@ -14,7 +14,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace agent_install_cni_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -265,5 +265,5 @@ TEST(ParseInstallCni, Refusals) {
               HasSubstr("does not know \"--bindir=/x\"; see merinod install-cni --help"));
 }
 
-}  // namespace
+}  // namespace agent_install_cni_test
 }  // namespace merino

@@ -6,7 +6,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace agent_lease_report_test {
 
 Lease lease(const Subnets& subnet, const char* node) {
   Lease out;
@@ -80,5 +80,5 @@ TEST(LeaseReport, WhatIsWrittenIsRead) {
   }
 }
 
-}  // namespace
+}  // namespace agent_lease_report_test
 }  // namespace merino

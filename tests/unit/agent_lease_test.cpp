@@ -5,7 +5,7 @@
 #include "agent/steps.h"
 
 namespace merino {
-namespace {
+namespace agent_lease_test {
 
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -176,5 +176,5 @@ TEST_F(LeaseStep, AStoreOutOfReachChangesNothing) {
   EXPECT_THAT(store_.renewed, SizeIs(0));
 }
 
-}  // namespace
+}  // namespace agent_lease_test
 }  // namespace merino

@@ -9,7 +9,7 @@
 #include "agent/log.h"
 
 namespace merino {
-namespace {
+namespace agent_log_test {
 
 TEST(JsonLog, OneObjectALineWhateverIsInTheMessage) {
   std::ostringstream out;
@@ -29,5 +29,5 @@ TEST(JsonLog, OneObjectALineWhateverIsInTheMessage) {
   EXPECT_FALSE(std::getline(lines, line));
 }
 
-}  // namespace
+}  // namespace agent_log_test
 }  // namespace merino

@@ -9,7 +9,7 @@
 #include "agent/memory.h"
 
 namespace merino {
-namespace {
+namespace agent_memory_test {
 
 // KiB of this process, as /proc/self/status has it: "RssFile".
 long memory(const std::string& field) {
@@ -43,5 +43,5 @@ TEST(Memory, WhatWasWrittenIsKept) {
   EXPECT_THROW(throw std::runtime_error("unwinding reads tables of the same files"), std::runtime_error);
 }
 
-}  // namespace
+}  // namespace agent_memory_test
 }  // namespace merino

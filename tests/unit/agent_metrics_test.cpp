@@ -9,7 +9,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace agent_metrics_test {
 
 using std::chrono::milliseconds;
 using testing::AllOf;
@@ -178,5 +178,5 @@ TEST(MetricsBoard, ReadersSeeOneWholePass) {
   }
 }
 
-}  // namespace
+}  // namespace agent_metrics_test
 }  // namespace merino

@@ -7,7 +7,7 @@
 #include "datapath/convert.h"
 
 namespace merino {
-namespace {
+namespace agent_node_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -406,5 +406,5 @@ TEST(AgentStatus, BrokenFilesAreErrors) {
   EXPECT_THAT(load_agent_status("/nonexistent/status.json").error().message(), HasSubstr("start merinod"));
 }
 
-}  // namespace
+}  // namespace agent_node_test
 }  // namespace merino

@@ -4,7 +4,7 @@
 #include "agent/notices.h"
 
 namespace merino {
-namespace {
+namespace agent_notices_test {
 
 using std::chrono::minutes;
 using testing::HasSubstr;
@@ -188,5 +188,5 @@ TEST(NoticeTeller, OnceAndAgainBeforeTheServerForgets) {
   EXPECT_THAT(store.heard, testing::ElementsAre("A", "A", "B"));
 }
 
-}  // namespace
+}  // namespace agent_notices_test
 }  // namespace merino

@@ -7,7 +7,7 @@
 #include "agent/options.h"
 
 namespace merino {
-namespace {
+namespace agent_options_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -261,5 +261,5 @@ TEST(Options, VerbosityAndLogLevel) {
   EXPECT_THAT(refusal({"--log-level=loud"}), HasSubstr("not one of debug, info, warning, error"));
 }
 
-}  // namespace
+}  // namespace agent_options_test
 }  // namespace merino

@@ -8,7 +8,7 @@
 #include "agent/peer_selector.h"
 
 namespace merino {
-namespace {
+namespace agent_peer_selector_test {
 
 using Extent = PeerUpdate::Extent;
 
@@ -95,5 +95,5 @@ TEST(PeerSelector, AChangeOfOneLeaseIsOne) {
   EXPECT_EQ(selector.update(node).extent, Extent::all) << "another node judges otherwise";
 }
 
-}  // namespace
+}  // namespace agent_peer_selector_test
 }  // namespace merino

@@ -4,7 +4,7 @@
 #include "agent/reconciler.h"
 
 namespace merino {
-namespace {
+namespace agent_reconciler_test {
 
 using std::chrono::milliseconds;
 using testing::ElementsAre;
@@ -185,5 +185,5 @@ TEST_F(ReconcilerTest, CountsWhatWasMended) {
   EXPECT_EQ(counts.failures, 1U);
 }
 
-}  // namespace
+}  // namespace agent_reconciler_test
 }  // namespace merino

@@ -5,7 +5,7 @@
 #include "agent/masquerade.h"
 
 namespace merino {
-namespace {
+namespace agent_rules_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -175,5 +175,5 @@ TEST(Forward, LegacyPolicy) {
   EXPECT_FALSE(legacy_policy_drops(""));
 }
 
-}  // namespace
+}  // namespace agent_rules_test
 }  // namespace merino

@@ -9,7 +9,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace agent_service_test {
 
 // The service manager's socket.
 class ServiceTest : public testing::Test {
@@ -66,5 +66,5 @@ TEST(Service, WithoutAManagerNothingHappens) {
   EXPECT_EQ(service.watchdog_interval(), std::nullopt);
 }
 
-}  // namespace
+}  // namespace agent_service_test
 }  // namespace merino

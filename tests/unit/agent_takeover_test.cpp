@@ -4,7 +4,7 @@
 #include "agent/takeover.h"
 
 namespace merino {
-namespace {
+namespace agent_takeover_test {
 
 TEST(FlannelDevice, HasANameForEachFamily) {
   EXPECT_EQ(flannel_device_name(1, Family::v4), "flannel.1");
@@ -46,5 +46,5 @@ TEST(FlannelRules, JumpsToAChain) {
   EXPECT_EQ(*jumps, std::vector<uint64_t>{7});
 }
 
-}  // namespace
+}  // namespace agent_takeover_test
 }  // namespace merino

@@ -7,7 +7,7 @@
 #include "agent/uplink.h"
 
 namespace merino {
-namespace {
+namespace agent_uplink_test {
 
 using testing::HasSubstr;
 
@@ -271,5 +271,5 @@ TEST_P(OnLink, IsByTheRoutes) {
   EXPECT_EQ(prefix ? prefix->to_string() : "", GetParam().prefix);
 }
 
-}  // namespace
+}  // namespace agent_uplink_test
 }  // namespace merino

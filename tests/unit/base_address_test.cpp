@@ -4,7 +4,7 @@
 #include "base/address.h"
 
 namespace merino {
-namespace {
+namespace base_address_test {
 
 IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 Prefix net(std::string_view text) { return Prefix::parse(text).value(); }
@@ -181,5 +181,5 @@ TEST(MacAddress, NoneAndMulticastAreNotUnicast) {
   EXPECT_TRUE(MacAddress::parse("00:00:00:00:00:01").value().is_unicast());
 }
 
-}  // namespace
+}  // namespace base_address_test
 }  // namespace merino

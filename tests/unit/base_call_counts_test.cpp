@@ -11,7 +11,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace base_call_counts_test {
 
 using std::chrono::milliseconds;
 
@@ -112,5 +112,5 @@ TEST(CallCounts, AForeignFileIsRefused) {
   EXPECT_FALSE(count_call("ADD", 0, milliseconds(1), dir.path())) << "a directory";
 }
 
-}  // namespace
+}  // namespace base_call_counts_test
 }  // namespace merino

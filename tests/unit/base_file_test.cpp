@@ -14,7 +14,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace base_file_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -261,5 +261,5 @@ TEST(ListDirectory, TellsMissingFromBroken) {
   EXPECT_THAT(names.error().message(), HasSubstr(dir.path() + "/file"));
 }
 
-}  // namespace
+}  // namespace base_file_test
 }  // namespace merino

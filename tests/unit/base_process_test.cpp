@@ -12,7 +12,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace base_process_test {
 
 using std::chrono::milliseconds;
 using testing::HasSubstr;
@@ -207,5 +207,5 @@ TEST(Process, ManyAtOnceKeepApart) {
   for (std::thread& thread : threads) thread.join();
 }
 
-}  // namespace
+}  // namespace base_process_test
 }  // namespace merino

@@ -5,7 +5,7 @@
 #include "base/result.h"
 
 namespace merino {
-namespace {
+namespace base_result_test {
 
 Result<int> half(int n) {
   if (n % 2 != 0) return fail(ErrorKind::invalid, "{} is odd", n);
@@ -57,5 +57,5 @@ TEST(Result, AnErrnoWithoutANameStillPrints) {
   EXPECT_EQ(Error(fail_errno(99999, "x").value()).message(), "x: unknown error (errno 99999)");
 }
 
-}  // namespace
+}  // namespace base_result_test
 }  // namespace merino

@@ -6,7 +6,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace base_subnet_env_test {
 
 using testing::HasSubstr;
 
@@ -168,5 +168,5 @@ TEST(SubnetEnv, HugeFileIsInvalid) {
   EXPECT_EQ(env.error().kind, ErrorKind::invalid);
 }
 
-}  // namespace
+}  // namespace base_subnet_env_test
 }  // namespace merino

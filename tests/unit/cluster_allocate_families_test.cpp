@@ -6,7 +6,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_allocate_families_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::ElementsAre;
@@ -117,5 +117,5 @@ TEST(AllocateFamilies, own_leases_that_count_for_nobody_are_named) {
   EXPECT_THAT(passed_over_leases(set, kOwn), ElementsAre(subnets_of("10.244.7.0/24,fd10:244:0:7::/64")));
 }
 
-}  // namespace
+}  // namespace cluster_allocate_families_test
 }  // namespace merino

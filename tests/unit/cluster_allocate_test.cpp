@@ -7,7 +7,7 @@
 #include "cluster/allocate.h"
 
 namespace merino {
-namespace {
+namespace cluster_allocate_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -139,5 +139,5 @@ TEST(Allocate, the_last_subnet_of_the_address_space) {
   EXPECT_FALSE(choose_subnets(top, {lease("255.255.254.0/23")}, {}, kOwn, {}, first));
 }
 
-}  // namespace
+}  // namespace cluster_allocate_test
 }  // namespace merino

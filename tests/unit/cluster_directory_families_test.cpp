@@ -10,7 +10,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_directory_families_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::AllOf;
@@ -181,5 +181,5 @@ TEST(DirectoryFamilies, threads_that_want_the_same_subnets_get_distinct_ones) {
   EXPECT_THAT(rejected(*dir.open()), IsEmpty());
 }
 
-}  // namespace
+}  // namespace cluster_directory_families_test
 }  // namespace merino

@@ -12,7 +12,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_directory_hostile_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;
@@ -246,5 +246,5 @@ TEST_F(Overlap, neighbours_do_not_overlap) {
   EXPECT_THAT(rejected(*dir_.open()), IsEmpty());
 }
 
-}  // namespace
+}  // namespace cluster_directory_hostile_test
 }  // namespace merino

@@ -13,7 +13,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_directory_race_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;
@@ -176,5 +176,5 @@ TEST(DirectoryRace, readers_never_see_half_a_lease) {
   reader.join();
 }
 
-}  // namespace
+}  // namespace cluster_directory_race_test
 }  // namespace merino

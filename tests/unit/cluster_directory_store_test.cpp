@@ -11,7 +11,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_directory_store_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;
@@ -305,5 +305,5 @@ TEST(DirectoryStore, temporary_files_of_crashed_writers_are_ignored_and_removed_
   EXPECT_THAT(dir.names(), ElementsAre(".10.244.9.0-24.swp", ".10.244.98.0-24.Ab12Cdx", ".new-0123456789abcdef", "10.244.98.0-24"));
 }
 
-}  // namespace
+}  // namespace cluster_directory_store_test
 }  // namespace merino

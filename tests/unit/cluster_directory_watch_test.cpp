@@ -8,7 +8,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_directory_watch_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;
@@ -194,5 +194,5 @@ TEST(DirectoryWatch, a_directory_that_is_replaced_by_another) {
   EXPECT_THAT(listed(*store), SizeIs(2));
 }
 
-}  // namespace
+}  // namespace cluster_directory_watch_test
 }  // namespace merino

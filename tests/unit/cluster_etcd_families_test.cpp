@@ -10,7 +10,7 @@
 #include "support/fake_etcd.h"
 
 namespace merino {
-namespace {
+namespace cluster_etcd_families_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::ElementsAre;
@@ -189,5 +189,5 @@ TEST_F(EtcdFamilies, NodesOfOneFamilyCostNoFurtherRequest) {
   EXPECT_EQ(keys_.etcd().asked("/v3/kv/range"), 1);
 }
 
-}  // namespace
+}  // namespace cluster_etcd_families_test
 }  // namespace merino

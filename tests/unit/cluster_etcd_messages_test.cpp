@@ -7,7 +7,7 @@
 #include "cluster/etcd_messages.h"
 
 namespace merino {
-namespace {
+namespace cluster_etcd_messages_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -160,5 +160,5 @@ TEST(EtcdMessages, Errors) {
   EXPECT_EQ(decode_token(R"({"token":"mBQJIiChoZkisSTq.19"})").value(), "mBQJIiChoZkisSTq.19");
 }
 
-}  // namespace
+}  // namespace cluster_etcd_messages_test
 }  // namespace merino

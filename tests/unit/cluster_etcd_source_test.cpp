@@ -9,7 +9,7 @@
 #include "support/fake_etcd.h"
 
 namespace merino {
-namespace {
+namespace cluster_etcd_source_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::AllOf;
@@ -329,5 +329,5 @@ TEST(EtcdSource, TheOlderOfTwoThatOverlapCounts) {
   EXPECT_THAT(follow(Source({etcd.url()}))[0], "10.244.1.0/24 1.1.1.2; 10.244.64.0/20 1.1.1.3; not 10.244.0.0-20; not 10.244.65.0-24; ");
 }
 
-}  // namespace
+}  // namespace cluster_etcd_source_test
 }  // namespace merino

@@ -7,7 +7,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_fresh_directory_test {
 
 TEST(FreshDirectory, IsWatchedFromTheStart) {
   const test::TempDir dir;
@@ -24,5 +24,5 @@ TEST(FreshDirectory, IsWatchedFromTheStart) {
   EXPECT_TRUE((*store)->drain_events());
 }
 
-}  // namespace
+}  // namespace cluster_fresh_directory_test
 }  // namespace merino

@@ -9,7 +9,7 @@
 #include "cluster/http.h"
 
 namespace merino {
-namespace {
+namespace cluster_http_test {
 
 using std::chrono::milliseconds;
 using testing::HasSubstr;
@@ -183,5 +183,5 @@ TEST_F(Http, AnErrorNamesTheServerAndNotTheQuery) {
   EXPECT_FALSE(http_.send({.url = "file:///etc/hostname"})) << "only HTTP";
 }
 
-}  // namespace
+}  // namespace cluster_http_test
 }  // namespace merino

@@ -8,7 +8,7 @@
 #include "support/temp_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_credentials_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::AllOf;
@@ -220,5 +220,5 @@ TEST(KubeconfigText, MissingFileIsNamed) {
   EXPECT_THAT(found.error().message(), HasSubstr("/nowhere/kubeconfig"));
 }
 
-}  // namespace
+}  // namespace cluster_kube_credentials_test
 }  // namespace merino

@@ -3,7 +3,7 @@
 #include "support/kube_source_fixture.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_event_test {
 
 using nlohmann::json;
 using test::KubeSourceTest;
@@ -49,5 +49,5 @@ TEST_F(KubeSourceTest, WithoutTheRightToWriteEventsTheErrorSaysWhich) {
   EXPECT_THAT(told.error().message(), testing::HasSubstr("events create, patch"));
 }
 
-}  // namespace
+}  // namespace cluster_kube_event_test
 }  // namespace merino

@@ -5,7 +5,7 @@
 #include "support/kube_source_fixture.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_families_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::AllOf;
@@ -225,5 +225,5 @@ TEST_F(KubeFamiliesSource, Ipv6AloneOnNodesOfBothStaysInOrder) {
   EXPECT_EQ(set_.leases[1], *lease);
 }
 
-}  // namespace
+}  // namespace cluster_kube_families_test
 }  // namespace merino

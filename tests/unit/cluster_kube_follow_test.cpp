@@ -5,7 +5,7 @@
 #include "support/kube_source_fixture.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_follow_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using namespace std::chrono_literals;
@@ -263,5 +263,5 @@ TEST(KubeMemory, DoesNotGrowWithTheSizeOfNodes) {
   EXPECT_LT(peak_kib() - before, 20L * 1024);
 }
 
-}  // namespace
+}  // namespace cluster_kube_follow_test
 }  // namespace merino

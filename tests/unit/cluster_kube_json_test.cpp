@@ -9,7 +9,7 @@
 #include "cluster/kube_json.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_json_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -145,5 +145,5 @@ TEST(KubeJson, WhatNlohmannWritesIsRead) {
   }
 }
 
-}  // namespace
+}  // namespace cluster_kube_json_test
 }  // namespace merino

@@ -6,7 +6,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_lease_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::AllOf;
@@ -271,5 +271,5 @@ TEST(KubePodCidr, MissingNamesTheRemedy) {
   EXPECT_THAT(cidr.error().remedy, AllOf(HasSubstr("--allocate-node-cidrs"), HasSubstr("--pod-network-cidr")));
 }
 
-}  // namespace
+}  // namespace cluster_kube_lease_test
 }  // namespace merino

@@ -4,7 +4,7 @@
 #include "support/kube_node.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_node_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::ElementsAre;
@@ -145,5 +145,5 @@ TEST(KubeWatchReader, ReadsEvents) {
   EXPECT_EQ(events[2].message, "too old");
 }
 
-}  // namespace
+}  // namespace cluster_kube_node_test
 }  // namespace merino

@@ -2,7 +2,7 @@
 #include "support/kube_source_fixture.h"
 
 namespace merino {
-namespace {
+namespace cluster_kube_source_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::AllOf;
@@ -216,5 +216,5 @@ TEST_F(KubeSourceTest, OwnPodCidrThatIsAnOldersIsAnErrorOfTheRenewal) {
   EXPECT_TRUE(source().renew(*lease));
 }
 
-}  // namespace
+}  // namespace cluster_kube_source_test
 }  // namespace merino

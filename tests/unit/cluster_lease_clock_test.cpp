@@ -6,7 +6,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_lease_clock_test {
 
 using namespace std::chrono_literals;
 using namespace test;
@@ -98,5 +98,5 @@ TEST_F(LeaseClocks, AReservationNeverEnds) {
   EXPECT_EQ(directory_.files().at(kKey).lease->expires, kNeverExpires);
 }
 
-}  // namespace
+}  // namespace cluster_lease_clock_test
 }  // namespace merino

@@ -11,7 +11,7 @@ namespace merino {
 
 void PrintTo(const RejectedLease& lease, std::ostream* out) { *out << lease.key << ": " << lease.reason; }
 
-namespace {
+namespace cluster_lease_contest_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -208,5 +208,5 @@ TEST(LeaseList, AnOlderCopyStaysAsItWas) {
   EXPECT_TRUE(one.empty() && one.begin() == one.end() && one == LeaseList());
 }
 
-}  // namespace
+}  // namespace cluster_lease_contest_test
 }  // namespace merino

@@ -6,7 +6,7 @@
 #include "support/lease_dir.h"
 
 namespace merino {
-namespace {
+namespace cluster_lease_families_test {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
 using testing::AllOf;
@@ -92,5 +92,5 @@ TEST(LeaseFamilies, subnets_overlap_in_either_family) {
   EXPECT_FALSE(overlap(subnets_of("0.0.0.0/0"), subnets_of("::/0")));
 }
 
-}  // namespace
+}  // namespace cluster_lease_families_test
 }  // namespace merino

@@ -7,7 +7,7 @@
 #include "support/golden.h"
 
 namespace merino {
-namespace {
+namespace cluster_lease_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -194,5 +194,5 @@ TEST(SubnetKey, nothing_else_is_one) {  // flannel: TestSubnetNodeInvalid and mo
   }
 }
 
-}  // namespace
+}  // namespace cluster_lease_test
 }  // namespace merino

@@ -10,7 +10,7 @@
 #include "support/kube_source_fixture.h"
 
 namespace merino {
-namespace {
+namespace cluster_lying_stores_test {
 
 using namespace std::chrono_literals;
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
@@ -329,5 +329,5 @@ TEST_P(EnormousApi, AnswersTakeNoMemory) {
   EXPECT_TRUE(comes_to_know(kTwo));
 }
 
-}  // namespace
+}  // namespace cluster_lying_stores_test
 }  // namespace merino

@@ -7,7 +7,7 @@
 #include "cluster/net_conf.h"
 
 namespace merino {
-namespace {
+namespace cluster_net_conf_families_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -165,5 +165,5 @@ TEST(NetConfFamilies, udp_carries_ipv4_only) {
   }
 }
 
-}  // namespace
+}  // namespace cluster_net_conf_families_test
 }  // namespace merino

@@ -11,7 +11,7 @@
 #include "cluster/remote_store.h"
 
 namespace merino {
-namespace {
+namespace cluster_remote_store_test {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -252,5 +252,5 @@ TEST_F(RemoteStore, EndsInTheMiddleOfARenewal) {
   store_.reset();
 }
 
-}  // namespace
+}  // namespace cluster_remote_store_test
 }  // namespace merino

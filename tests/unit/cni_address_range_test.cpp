@@ -3,7 +3,7 @@
 #include "cni/address_range.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_address_range_test {
 
 Prefix prefix(const std::string& text) { return *Prefix::parse(text); }
 IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
@@ -76,5 +76,5 @@ TEST(address_range, walk_of_nothing_allowed_ends) {
   EXPECT_THAT(walk({range("10.1.2.0/30", "10.1.2.2", "10.1.2.2")}, ip("10.1.2.2")), testing::ElementsAre("10.1.2.2"));
 }
 
-}  // namespace
+}  // namespace cni_address_range_test
 }  // namespace merino::cni

@@ -12,7 +12,7 @@
 #include "support/temp_dir.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_boot_notes_test {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -197,5 +197,5 @@ TEST_F(Reboot, HostLocalGoesOnBesideTheNotes) {
   EXPECT_THAT(owners(), UnorderedElementsAre("a", "new"));
 }
 
-}  // namespace
+}  // namespace cni_boot_notes_test
 }  // namespace merino::cni

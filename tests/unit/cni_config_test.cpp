@@ -3,7 +3,7 @@
 #include "cni/config.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_config_test {
 
 Outcome<NetworkConf> parse(const std::string& text, Command command = Command::add, const std::string& args = "") {
   Environment environment;
@@ -223,5 +223,5 @@ TEST(config, errors_are_written_in_the_version_that_was_asked_for) {
   EXPECT_EQ(version_of("nonsense"), kLatestVersion);
 }
 
-}  // namespace
+}  // namespace cni_config_test
 }  // namespace merino::cni

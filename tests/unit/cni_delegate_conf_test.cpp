@@ -7,7 +7,7 @@
 #include "support/golden.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_delegate_conf_test {
 
 using testing::HasSubstr;
 
@@ -88,5 +88,5 @@ TEST(DelegateConf, AsABridgeConfiguration) {
   EXPECT_EQ(parse(R"(,"delegate":{"vlan":100})").error().code, Code::invalid_config);
 }
 
-}  // namespace
+}  // namespace cni_delegate_conf_test
 }  // namespace merino::cni

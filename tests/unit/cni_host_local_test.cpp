@@ -15,7 +15,7 @@
 #include "support/temp_dir.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_host_local_test {
 
 using nlohmann::json;
 
@@ -290,5 +290,5 @@ TEST_F(HostLocalTest, many_processes_and_the_real_program_never_give_an_address_
   EXPECT_EQ(owners.size(), 200);        // and no container has two
 }
 
-}  // namespace
+}  // namespace cni_host_local_test
 }  // namespace merino::cni

@@ -7,7 +7,7 @@
 #include "support/temp_dir.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_ipam_exec_test {
 
 class IpamExecTest : public testing::Test {
  protected:
@@ -99,5 +99,5 @@ TEST_F(IpamExecTest, a_file_that_cannot_be_executed_is_no_plugin) {
   EXPECT_FALSE(ipam()->add(id_, "/x"));
 }
 
-}  // namespace
+}  // namespace cni_ipam_exec_test
 }  // namespace merino::cni

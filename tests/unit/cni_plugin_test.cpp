@@ -7,7 +7,7 @@
 #include "cni/teardown.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_plugin_test {
 
 using nlohmann::json;
 
@@ -73,5 +73,5 @@ TEST(plugin, host_interface_names) {
   EXPECT_NE(host_ifname({"a", "bc"}), host_ifname({"ab", "c"}));
 }
 
-}  // namespace
+}  // namespace cni_plugin_test
 }  // namespace merino::cni

@@ -7,7 +7,7 @@
 #include "cni/protocol.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_protocol_test {
 
 using nlohmann::json;
 
@@ -143,5 +143,5 @@ TEST(protocol, arguments_by_key) {
   EXPECT_EQ(argument("", "IP"), "");
 }
 
-}  // namespace
+}  // namespace cni_protocol_test
 }  // namespace merino::cni

@@ -5,7 +5,7 @@
 #include "cni/result.h"
 
 namespace merino::cni {
-namespace {
+namespace cni_result_test {
 
 using nlohmann::json;
 
@@ -100,5 +100,5 @@ TEST(result, a_route_may_name_the_main_table_by_zero) {
   EXPECT_TRUE(parse_result(json::parse(R"({"routes":[{"dst":"10.0.0.0/8","priority":0,"scope":0}]})")));
 }
 
-}  // namespace
+}  // namespace cni_result_test
 }  // namespace merino::cni

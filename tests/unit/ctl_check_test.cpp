@@ -6,7 +6,7 @@
 #include "ctl/host_check.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_check_test {
 
 using nlohmann::json;
 using ::testing::AllOf;
@@ -264,5 +264,5 @@ TEST(HostCheck, NoConfigurationIsWorthANotice) {
   EXPECT_THAT(report.notices, SizeIs(1));
 }
 
-}  // namespace
+}  // namespace ctl_check_test
 }  // namespace merino::ctl

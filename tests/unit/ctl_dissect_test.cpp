@@ -10,7 +10,7 @@
 #include "support/temp_dir.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_dissect_test {
 
 IpAddress ip(const char* text) { return *IpAddress::parse(text); }
 
@@ -112,5 +112,5 @@ TEST(Pcap, HeaderAndRecords) {
   EXPECT_FALSE(PcapWriter::open(dir.file("nowhere/x"), 100));
 }
 
-}  // namespace
+}  // namespace ctl_dissect_test
 }  // namespace merino::ctl

@@ -8,7 +8,7 @@
 #include "ctl/file_lock.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_file_lock_test {
 
 constexpr const char* kLocks =
     "1: POSIX  ADVISORY  READ  10 fd:01:200 0 EOF\n"
@@ -38,5 +38,5 @@ TEST(FileLockListing, TheKernelSpellsItThatWay) {
   EXPECT_FALSE(is_locked(*read_file("/proc/locks"), identity));
 }
 
-}  // namespace
+}  // namespace ctl_file_lock_test
 }  // namespace merino::ctl

@@ -5,7 +5,7 @@
 #include "ctl/node_names.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_node_names_test {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -54,5 +54,5 @@ TEST(Leases, TheNameStandsBesideTheAddress) {
   EXPECT_THAT(leases_json({leases[1]}), Not(HasSubstr("name")));
 }
 
-}  // namespace
+}  // namespace ctl_node_names_test
 }  // namespace merino::ctl

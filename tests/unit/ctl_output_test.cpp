@@ -5,7 +5,7 @@
 #include "ctl/output.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_output_test {
 
 TEST(Yaml, ObjectsListsAndScalars) {
   EXPECT_EQ(yaml_of(R"({"a": 1, "b": "x: y", "c": {"d": [true, null], "e": []}, "f": [{"g": 1, "h": [2, {"i": 3}]}, {"g": 4}]})"),
@@ -29,5 +29,5 @@ TEST(Yaml, KeysStayStrings) { EXPECT_EQ(yaml_of(R"({"on": true, "no": {"one": 1}
 
 TEST(Yaml, StringsStayStrings) { EXPECT_EQ(yaml_of(R"({"a": "no", "b": "1", "c": "\n"})"), "a: \"no\"\nb: \"1\"\nc: \"\\n\"\n"); }
 
-}  // namespace
+}  // namespace ctl_output_test
 }  // namespace merino::ctl

@@ -6,7 +6,7 @@
 #include "ctl/packets.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_packets_test {
 
 using nlohmann::json;
 using ::testing::AllOf;
@@ -89,5 +89,5 @@ TEST(Trace, ALineForPeopleAndOneForMachines) {
   EXPECT_EQ(line.at("packet").at("destination_port"), 53);
 }
 
-}  // namespace
+}  // namespace ctl_packets_test
 }  // namespace merino::ctl

@@ -5,7 +5,7 @@
 #include "ctl/rates.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_rates_test {
 
 using nlohmann::json;
 
@@ -44,5 +44,5 @@ TEST(Rates, ThreeDigits) {
   EXPECT_EQ(short_number(123456789), "123M");
 }
 
-}  // namespace
+}  // namespace ctl_rates_test
 }  // namespace merino::ctl

@@ -3,7 +3,7 @@
 #include "ctl/redact.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_redact_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -40,5 +40,5 @@ TEST(Redact, AnEndlessLineIsLeftOut) {
   EXPECT_THAT(clean, HasSubstr("\nb\n"));
 }
 
-}  // namespace
+}  // namespace ctl_redact_test
 }  // namespace merino::ctl

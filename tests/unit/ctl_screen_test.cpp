@@ -3,7 +3,7 @@
 #include "ctl/screen.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_screen_test {
 
 using ::testing::ElementsAre;
 
@@ -24,5 +24,5 @@ TEST(Screen, FurtherLinesHangBelowTheFirst) {
   EXPECT_EQ(hang("✗ ", 2, "on a screen that has no room", {Colours::off, 5}), "✗ on a screen that has no room\n");
 }
 
-}  // namespace
+}  // namespace ctl_screen_test
 }  // namespace merino::ctl

@@ -6,7 +6,7 @@
 #include "ctl/status.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_status_test {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
@@ -252,5 +252,5 @@ TEST(Status, Json) {
   EXPECT_EQ(status.at("problems").at(0).at("what"), "status.json does not exist");
 }
 
-}  // namespace
+}  // namespace ctl_status_test
 }  // namespace merino::ctl

@@ -3,7 +3,7 @@
 #include "ctl/table.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_table_test {
 
 Table two_columns(std::vector<std::vector<Cell>> rows) { return {{{"NAME"}, {"PACKETS", Align::right}}, std::move(rows)}; }
 
@@ -63,5 +63,5 @@ TEST(Table, ColoursDoNotMoveColumns) {
   EXPECT_EQ(coloured, plain);
 }
 
-}  // namespace
+}  // namespace ctl_table_test
 }  // namespace merino::ctl

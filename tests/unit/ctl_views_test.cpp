@@ -5,7 +5,7 @@
 #include "ctl/views.h"
 
 namespace merino::ctl {
-namespace {
+namespace ctl_views_test {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
@@ -190,5 +190,5 @@ TEST(Counters, JsonKeepsLargeNumbersExact) {
   EXPECT_EQ(counter.at("remedy"), "look at the sender");
 }
 
-}  // namespace
+}  // namespace ctl_views_test
 }  // namespace merino::ctl

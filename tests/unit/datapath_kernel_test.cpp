@@ -3,7 +3,7 @@
 #include "datapath/kernel.h"
 
 namespace merino {
-namespace {
+namespace datapath_kernel_test {
 
 TEST(Kernel, WhatItHasIsNotLacking) {
   const auto lacking = kernel_lacks({"BPF_FUNC_redirect_peer", "BPF_FUNC_of_no_kernel", "BPF_F_ADJ_ROOM_ENCAP_L2_ETH"});
@@ -16,5 +16,5 @@ TEST(Kernel, ThisOneWillDo) {
   EXPECT_TRUE(checked) << checked.error().message();
 }
 
-}  // namespace
+}  // namespace datapath_kernel_test
 }  // namespace merino

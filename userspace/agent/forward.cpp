@@ -19,18 +19,15 @@ using nlohmann::json;
 
 constexpr const char* kComment = "merino forward";
 
-// As nftables calls the family.
-const char* protocol_of(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
-
 json address_match(const char* field, const Prefix& network) {
   const json prefix = {{"prefix", {{"addr", network.masked().address().to_string()}, {"len", network.length()}}}};
-  const json payload = {{"protocol", protocol_of(network.family())}, {"field", field}};
+  const json payload = {{"protocol", nft_protocol(network.family())}, {"field", field}};
   return {{"match", {{"op", "=="}, {"left", {{"payload", payload}}}, {"right", prefix}}}};
 }
 
 // Chains of "inet" have rules for either family: does this one look into packets of the other?
 bool is_of_other_family(const json& rule, Family family) {
-  const char* other = protocol_of(family == Family::v4 ? Family::v6 : Family::v4);
+  const char* other = nft_protocol(family == Family::v4 ? Family::v6 : Family::v4);
   const json::json_pointer payload("/match/left/payload");
   const json expressions = rule.value("expr", json::array());
   return std::any_of(expressions.begin(), expressions.end(), [&](const json& expression) {
@@ -206,7 +203,7 @@ Result<std::vector<ForwardChain>> parse_forward_chains(const std::string& nft_js
   std::vector<ForwardChain> out;
   for (const json& chain : TRY(nft_objects(nft_json, "chain"))) {
     ForwardChain found{nft_text(chain, "family"), nft_text(chain, "table"), nft_text(chain, "name"), nft_text(chain, "policy") == "drop"};
-    const bool sees_family = found.family == protocol_of(family) || found.family == "inet";
+    const bool sees_family = found.family == nft_protocol(family) || found.family == "inet";
     if (sees_family && nft_text(chain, "hook") == "forward") out.push_back(std::move(found));
   }
   return out;

@@ -9,18 +9,15 @@ namespace merino {
 
 namespace {
 
-// As nftables calls the family.
-const char* protocol_of(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
-
 const char* multicast_of(Family family) { return family == Family::v4 ? "224.0.0.0/4" : "ff00::/8"; }
 
 // "ip merino"
-std::string table_of(Family family) { return fmt::format("{} merino", protocol_of(family)); }
+std::string table_of(Family family) { return fmt::format("{} merino", nft_protocol(family)); }
 
 // An empty listing: there is no such table.
 Result<std::string> list_table(Family family) {
   const std::string table = table_of(family);
-  const std::string tables = TRY(run_nft(NftFormat::text, fmt::format("list tables {}", protocol_of(family)), "list the nftables tables"));
+  const std::string tables = TRY(run_nft(NftFormat::text, fmt::format("list tables {}", nft_protocol(family)), "list the nftables tables"));
   if (("\n" + tables).find(fmt::format("\ntable {}\n", table)) == std::string::npos) return "";
   return run_nft(NftFormat::text, "list table " + table, "list the rules of nftables table " + table);
 }
@@ -29,7 +26,7 @@ Result<std::string> list_table(Family family) {
 
 std::string masquerade_table(const MasqueradeRules& rules) {
   const Family family = rules.network.family();
-  const char* ip = protocol_of(family);
+  const char* ip = nft_protocol(family);
   const std::string network = rules.network.masked().to_string();
   const std::string subnet = rules.subnet.masked().to_string();
   const std::string verdict = rules.ports == MasqueradePorts::fully_random ? "masquerade fully-random" : "masquerade";

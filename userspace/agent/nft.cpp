@@ -51,4 +51,6 @@ Result<std::string> run_nft(NftFormat format, const std::string& commands, const
   return std::string(output == nullptr ? "" : output);
 }
 
+const char* nft_protocol(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
+
 }  // namespace merino

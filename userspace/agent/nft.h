@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/address.h"
 #include "base/result.h"
 
 namespace merino {
@@ -12,5 +13,8 @@ enum class NftFormat { text, json };
 // Runs `commands` (in `format`; a transaction: all or nothing) and returns what they print, without counters' values. `purpose` begins the
 // error: "list the rules of table ip merino".
 Result<std::string> run_nft(NftFormat format, const std::string& commands, const std::string& purpose);
+
+// The family's name in nftables: "ip" or "ip6".
+const char* nft_protocol(Family family);
 
 }  // namespace merino

@@ -21,11 +21,11 @@ void put(ordered_json& object, const std::string& key, const PerFamily<T>& value
 }
 
 // Reads keys of one JSON object and remembers the first thing that is wrong.
-class Reader {
+class ObjectReader {
  public:
-  Reader(const json& object, std::string path, std::string& problem) : object_(object), path_(std::move(path)), problem_(problem) {}
+  ObjectReader(const json& object, std::string path, std::string& problem) : object_(object), path_(std::move(path)), problem_(problem) {}
 
-  [[nodiscard]] Reader inside(const char* key) const {
+  [[nodiscard]] ObjectReader inside(const char* key) const {
     static const json empty = json::object();
     const bool found = object_.is_object() && object_.contains(key) && object_[key].is_object();
     if (!found) complain(key);
@@ -73,9 +73,9 @@ class Reader {
   std::string& problem_;
 };
 
-void read_steps(const Reader& root, AgentStatus& status, std::string& problem) {
+void read_steps(const ObjectReader& root, AgentStatus& status, std::string& problem) {
   for (const json& element : root.list("steps")) {
-    const Reader reader(element, "steps.", problem);
+    const ObjectReader reader(element, "steps.", problem);
     AgentStatus::Step step;
     reader.get("name", step.name);
     reader.get("condition", step.condition);
@@ -85,9 +85,9 @@ void read_steps(const Reader& root, AgentStatus& status, std::string& problem) {
   }
 }
 
-void read_rejected(const Reader& root, AgentStatus& status, std::string& problem) {
+void read_rejected(const ObjectReader& root, AgentStatus& status, std::string& problem) {
   for (const json& element : root.list("rejected_leases")) {
-    const Reader reader(element, "rejected_leases.", problem);
+    const ObjectReader reader(element, "rejected_leases.", problem);
     AgentStatus::Rejected rejected;
     reader.get("key", rejected.key);
     reader.get("reason", rejected.reason);
@@ -96,7 +96,7 @@ void read_rejected(const Reader& root, AgentStatus& status, std::string& problem
   }
 }
 
-void read_node(const Reader& node, AgentStatus& status) {
+void read_node(const ObjectReader& node, AgentStatus& status) {
   node.parse("public_ip", status.public_ip);
   node.parse("address", status.address);
   node.get("uplink", status.uplink);
@@ -104,7 +104,7 @@ void read_node(const Reader& node, AgentStatus& status) {
   node.get("uplink_mtu", status.uplink_mtu);
 }
 
-void read_network(const Reader& network, AgentStatus& status) {
+void read_network(const ObjectReader& network, AgentStatus& status) {
   network.get("backend", status.backend);
   network.get("vni", status.vni);
   network.get("port", status.port);
@@ -156,7 +156,7 @@ Result<AgentStatus> parse_agent_status(const std::string& text) {
   if (!document.is_object()) return fail(ErrorKind::decode, "not a JSON object");
   std::string problem;
   AgentStatus status;
-  const Reader root(document, "", problem);
+  const ObjectReader root(document, "", problem);
   root.get("version", status.version);
   root.get("pid", status.pid);
   root.get("ready", status.ready);
@@ -164,7 +164,7 @@ Result<AgentStatus> parse_agent_status(const std::string& text) {
   root.get("lease_expires", status.lease_expires);
   read_node(root.inside("node"), status);
   read_network(root.inside("network"), status);
-  const Reader fast_path = root.inside("fast_path");
+  const ObjectReader fast_path = root.inside("fast_path");
   fast_path.get("on", status.fast_path);
   fast_path.get("why", status.fast_path_why);
   if (document.contains("host_notices")) root.get("host_notices", status.host_notices);

@@ -58,9 +58,9 @@ Result<Values> read_values(std::string_view text, const std::string& path) {
 }
 
 // Reads the values of one file; every error names the file and the key.
-class Reader {
+class ValueReader {
  public:
-  Reader(const Values& values, const std::string& path) : values_(values), path_(path) {}
+  ValueReader(const Values& values, const std::string& path) : values_(values), path_(path) {}
 
   [[nodiscard]] bool has(std::string_view key) const { return values_.count(key) != 0; }
 
@@ -146,7 +146,7 @@ std::string format_subnet_env(const SubnetEnv& env) {
 
 Result<SubnetEnv> parse_subnet_env(const std::string& text, const std::string& path_for_errors) {
   const Values values = TRY(read_values(text, path_for_errors));
-  const Reader reader(values, path_for_errors);
+  const ValueReader reader(values, path_for_errors);
   TRY(reader.check_complete());
   SubnetEnv env;
   env.networks = TRY(reader.networks("FLANNEL_NETWORK", Family::v4));

@@ -14,6 +14,9 @@ namespace merino {
 // How many free subnets a node chooses among: enough that nodes which start at once seldom choose the same.
 inline constexpr size_t kFreeSubnetChoices = 100;
 
+// How many fresh subnets a node tries for in a row; each that is lost is another node's success.
+inline constexpr int kLostRaces = 100;
+
 // A number below its argument, at random.
 using Pick = std::function<size_t(size_t)>;
 

@@ -26,7 +26,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr int kTicksPerFullCheck = 12;
-constexpr int kLostRaces = 100;  // in a row; each is another node's success or a name that something else has
 constexpr std::chrono::hours kTemporaryLifetime{1};
 constexpr const char* kTemporaryPrefix = ".new-";
 constexpr mode_t kLeaseMode = 0644;

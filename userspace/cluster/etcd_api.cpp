@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr size_t kPage = 50000;
+constexpr size_t kKeysPerPage = 50000;
 constexpr size_t kMostKeys = 1U << 20U;
 constexpr milliseconds kRangeTimeout{20000};
 // etcd says something at least every 10 to 11 minutes (progress_notify).
@@ -29,7 +29,7 @@ EtcdReader into(T& out, Decode decode) {
 
 Result<EtcdRange> EtcdApi::range_page(const EtcdKeys& keys, int64_t revision) {
   EtcdRange page;
-  TRY(gateway_.call({"/v3/kv/range", encode_range(keys, kPage, revision), kRangeTimeout}, into(page, decode_range)));
+  TRY(gateway_.call({"/v3/kv/range", encode_range(keys, kKeysPerPage, revision), kRangeTimeout}, into(page, decode_range)));
   return page;
 }
 

@@ -13,18 +13,18 @@ namespace {
 
 constexpr size_t kLongestReason = 200;
 
-std::string quoted(std::string_view bytes) { return fmt::format("\"{}\"", encode_base64(bytes)); }
+std::string in_base64(std::string_view bytes) { return fmt::format("\"{}\"", encode_base64(bytes)); }
 
 std::string encode_keys(const EtcdKeys& keys) {
-  std::string out = fmt::format(R"("key":{})", quoted(keys.key));
-  if (!keys.end.empty()) out += fmt::format(R"(,"range_end":{})", quoted(keys.end));
+  std::string out = fmt::format(R"("key":{})", in_base64(keys.key));
+  if (!keys.end.empty()) out += fmt::format(R"(,"range_end":{})", in_base64(keys.end));
   return out;
 }
 
 std::string encode_txn(const std::string& key, int64_t mod_revision, const std::string& success) {
   return fmt::format(
       R"({{"compare":[{{"key":{0},"target":"MOD","result":"EQUAL","mod_revision":"{1}"}}],"success":[{2}],"failure":[{{"request_range":{{"key":{0}}}}}]}})",
-      quoted(key), mod_revision, success);
+      in_base64(key), mod_revision, success);
 }
 
 // Where containers stand in answers: a single value in such a place is not to be taken for an empty one.
@@ -114,11 +114,11 @@ std::string encode_range(const EtcdKeys& keys, size_t limit, int64_t revision) {
 std::string encode_put_if(const EtcdPut& put, int64_t mod_revision) {
   return encode_txn(
       put.key, mod_revision,
-      fmt::format(R"({{"request_put":{{"key":{},"value":{},"lease":"{}"}}}})", quoted(put.key), quoted(put.value), put.lease));
+      fmt::format(R"({{"request_put":{{"key":{},"value":{},"lease":"{}"}}}})", in_base64(put.key), in_base64(put.value), put.lease));
 }
 
 std::string encode_delete_if(const std::string& key, int64_t mod_revision) {
-  return encode_txn(key, mod_revision, fmt::format(R"({{"request_delete_range":{{"key":{}}}}})", quoted(key)));
+  return encode_txn(key, mod_revision, fmt::format(R"({{"request_delete_range":{{"key":{}}}}})", in_base64(key)));
 }
 
 std::string encode_grant(std::chrono::seconds ttl) { return fmt::format(R"({{"TTL":"{}"}})", ttl.count()); }

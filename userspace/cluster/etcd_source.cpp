@@ -19,7 +19,6 @@
 namespace merino {
 namespace {
 
-constexpr int kLostRaces = 100;  // in a row; each is another node's success
 constexpr std::chrono::minutes kClockStep{1};
 constexpr std::chrono::seconds kFresh{10};
 constexpr int kRestFactor = 3;

@@ -8,7 +8,7 @@
 namespace merino {
 namespace {
 
-constexpr size_t kLongestMessage = 300;
+constexpr size_t kLongestStatus = 300;
 // Nodes have no namespace; the kubelet puts their Events here.
 constexpr const char* kNodeEvents = "/api/v1/namespaces/default/events";
 constexpr KubePatience kSmallAnswer{.whole = std::chrono::seconds(10), .idle = std::chrono::seconds(0)};
@@ -16,9 +16,9 @@ constexpr KubePatience kSmallAnswer{.whole = std::chrono::seconds(10), .idle = s
 // What the server says in its Status object, or the beginning of whatever it sent.
 std::string server_message(const HttpResponse& response) {
   if (const auto status = JsonObject::parse(response.body, "answer")) {
-    if (const auto message = status->string("message"); message && *message) return printable(**message, kLongestMessage);
+    if (const auto message = status->string("message"); message && *message) return printable(**message, kLongestStatus);
   }
-  return printable(response.body, kLongestMessage);
+  return printable(response.body, kLongestStatus);
 }
 
 tl::unexpected<Error> refused(const HttpRequest& request, const HttpResponse& response) {

@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 using SystemTime = std::chrono::system_clock::time_point;
 
-constexpr size_t kLongestMessage = 1024;  // the API server's limit
+constexpr size_t kLongestNotice = 1024;  // the API server's limit
 constexpr size_t kRemembered = 1000;
 
 std::string rfc3339(SystemTime time) {
@@ -32,7 +32,7 @@ std::string new_event(const std::string& name, const std::string& node_name, con
                // The kubelet's way to name a Node: `kubectl describe node` looks for this.
                {"involvedObject", {{"apiVersion", "v1"}, {"kind", "Node"}, {"name", node_name}, {"uid", node_name}}},
                {"reason", notice.reason},
-               {"message", notice.message.substr(0, kLongestMessage)},
+               {"message", notice.message.substr(0, kLongestNotice)},
                {"type", "Warning"},
                {"source", {{"component", "merinod"}, {"host", node_name}}},
                {"firstTimestamp", rfc3339(now)},

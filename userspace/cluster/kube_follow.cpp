@@ -15,9 +15,9 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr size_t kPage = 500;
+constexpr size_t kNodesPerPage = 500;
 constexpr size_t kMostNodes = 100'000;  // Kubernetes itself is good for 5,000
-constexpr size_t kMostPages = 2 * kMostNodes / kPage;
+constexpr size_t kMostPages = 2 * kMostNodes / kNodesPerPage;
 constexpr int kListAttempts = 3;
 constexpr KubePatience kListPatience{.whole = std::chrono::minutes(5), .idle = seconds(30)};
 // Watches end after five to ten minutes, not all nodes' at once; the server sends a bookmark a minute when nothing happens.
@@ -78,7 +78,7 @@ Result<KubeOutcome> KubeFollower::list_pages(NodeLeases& found, std::string& ver
   for (size_t page = 0; page < kMostPages; ++page) {
     KubeListReader reader(names_, [&](const KubeNode& node) { return put(found, node); });
     const std::string path =
-        fmt::format("/api/v1/nodes?limit={}{}{}", kPage, next_page.empty() ? "" : "&continue=", query_escaped(next_page));
+        fmt::format("/api/v1/nodes?limit={}{}{}", kNodesPerPage, next_page.empty() ? "" : "&continue=", query_escaped(next_page));
     if (TRY(client_.read(path, reader, kListPatience)) == KubeOutcome::gone) return KubeOutcome::gone;
     if (!reader.complete || !is_version(reader.resource_version)) {
       return fail(ErrorKind::decode, "GET {}/api/v1/nodes: the answer is no list of nodes with a resourceVersion", client_.server());

@@ -53,7 +53,7 @@ std::string json_text(const std::string& text) {
 auto rank(const NodeLeases::value_type& node) { return std::tie(node.second.created, node.first); }
 
 // Why podCIDRs have no place in the networks; empty if they have.
-std::string misplacement(const Subnets& subnets, const Subnets& networks) {
+std::string podcidr_misplacement(const Subnets& subnets, const Subnets& networks) {
   if (networks.empty()) return "";
   bool any = false;
   for (const Family family : kFamilies) {
@@ -127,7 +127,7 @@ LeaseSet make_lease_set(const NodeLeases& nodes, const Subnets& networks) {
   LeaseSet set;
   std::vector<const NodeLeases::value_type*> candidates;
   for (const auto& node : nodes) {
-    const std::string reason = node.second.reason.empty() ? misplacement(node.second.lease.subnet, networks) : node.second.reason;
+    const std::string reason = node.second.reason.empty() ? podcidr_misplacement(node.second.lease.subnet, networks) : node.second.reason;
     if (reason.empty()) {
       candidates.push_back(&node);
     } else {

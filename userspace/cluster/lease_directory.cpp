@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kLargestLease = 16384;
 // Two changes within one step of a file system's clock look like one; the coarsest in use (FAT, old NFS) steps by two seconds.
-constexpr std::chrono::seconds kClockStep{2};
+constexpr std::chrono::seconds kCoarsestClock{2};
 
 int64_t nanoseconds(const statx_timestamp& time) {
   // Hostile times (ext4 knows the year 2446) stay within 1970..2200, so that adding a TTL cannot overflow.
@@ -64,7 +64,7 @@ LeaseFile make_file(const struct statx& status, const Moment& now) {
   LeaseFile file;
   file.version = version_of(status);
   file.born = (status.stx_mask & STATX_BTIME) != 0 ? nanoseconds(status.stx_btime) : 0;
-  file.settled = system_time(file.version.changed_ns) + kClockStep < now.wall;
+  file.settled = system_time(file.version.changed_ns) + kCoarsestClock < now.wall;
   if (!S_ISREG(status.stx_mode)) file.reason = fmt::format("{}, not a regular file", kind_of(status.stx_mode));
   return file;
 }

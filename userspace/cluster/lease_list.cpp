@@ -12,10 +12,10 @@ using Items = std::vector<LeaseList::Item>;
 
 bool same(const LeaseList::Item& a, const LeaseList::Item& b) { return a == b || *a == *b; }
 
-bool before(const LeaseList::Item& item, const Subnets& subnet) { return item->subnet < subnet; }
+bool stands_before(const LeaseList::Item& item, const Subnets& subnet) { return item->subnet < subnet; }
 
 Items::const_iterator place_in(const Items& items, const Subnets& subnet) {
-  return std::lower_bound(items.begin(), items.end(), subnet, before);
+  return std::lower_bound(items.begin(), items.end(), subnet, stands_before);
 }
 
 bool stands_at(Items::const_iterator place, const Items& items, const Subnets& subnet) {

@@ -195,12 +195,6 @@ Json probe_json(const TunnelProbe& probe, const CheckScale& scale) {
           {"udp", knock_text(probe.udp)}};
 }
 
-Json findings_json(const std::vector<Finding>& findings) {
-  Json list = Json::array();
-  for (const Finding& finding : findings) list.push_back({{"what", finding.what}, {"remedy", finding.remedy}});
-  return list;
-}
-
 // Round trip, loss, largest packet, TCP and UDP from the host, and how it is from the pod.
 template <class Check>
 void add_probe_cells(const Check& check, const CheckScale& scale, std::vector<Cell>& cells) {

@@ -1,8 +1,8 @@
 #include "ctl/dissect.h"
 
 #include <fmt/format.h>
-#include <linux/if_arp.h>
 #include <linux/if_ether.h>
+#include <net/if_arp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>

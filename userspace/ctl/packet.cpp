@@ -11,7 +11,7 @@ namespace merino::ctl {
 namespace {
 
 constexpr size_t kIpv4Header = 20;
-constexpr size_t kUdpHeader = 8;
+constexpr size_t kUdpHeaderLength = 8;
 constexpr uint8_t kHopLimit = 64;
 
 void put16(Bytes& out, unsigned value) {
@@ -32,7 +32,7 @@ uint32_t sum_of(const Bytes& bytes) {
   return sum;
 }
 
-unsigned fold(uint32_t sum) {
+unsigned fold_sum(uint32_t sum) {
   while (sum >> 16U != 0) sum = (sum & 0xffffU) + (sum >> 16U);
   return ~sum & 0xffffU;
 }
@@ -69,9 +69,9 @@ Bytes udp_datagram(const PacketFlow& flow) {
   Bytes out;
   put16(out, flow.source_port);
   put16(out, flow.destination_port);
-  put16(out, kUdpHeader + kPayload);
+  put16(out, kUdpHeaderLength + kPayload);
   put16(out, 0);
-  out.resize(kUdpHeader + kPayload);
+  out.resize(kUdpHeaderLength + kPayload);
   return out;
 }
 
@@ -90,7 +90,7 @@ unsigned transport_checksum(const Bytes& segment, const PacketFlow& flow) {
     put16(covered, ip_protocol(flow));
     put16(covered, static_cast<unsigned>(segment.size()));
   }
-  return fold(sum_of(covered));
+  return fold_sum(sum_of(covered));
 }
 
 Bytes transport(const PacketFlow& flow) {
@@ -120,7 +120,7 @@ Bytes ipv4_header(const IpAddress& source, const IpAddress& destination, uint8_t
   put(out, Bytes{0, 1, 0x40, 0, kHopLimit, protocol, 0, 0});  // identification, don't fragment, checksum
   put(out, source);
   put(out, destination);
-  set16(out, 10, fold(sum_of(out)));
+  set16(out, 10, fold_sum(sum_of(out)));
   return out;
 }
 
@@ -172,7 +172,7 @@ Bytes make_tunnel_packet(const Envelope& envelope, const Bytes& payload) {
   Bytes udp;
   put16(udp, kSourcePort);
   put16(udp, envelope.port);
-  put16(udp, static_cast<unsigned>(kUdpHeader + payload.size()));
+  put16(udp, static_cast<unsigned>(kUdpHeaderLength + payload.size()));
   put16(udp, 0);
   put(udp, payload);
   if (!envelope.source.is_v4()) set16(udp, 6, transport_checksum(udp, {envelope.source, envelope.destination, Protocol::udp}));

@@ -16,8 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Tone tone_of(Action action) { return action == Action::drop ? Tone::bad : action == Action::fast ? Tone::good : Tone::plain; }
-
 std::string interface_of(unsigned index, const PacketNames& names) {
   const auto known = names.interfaces.find(index);
   if (known != names.interfaces.end()) return known->second;
@@ -151,7 +149,7 @@ std::string drops_json(const std::vector<DropRow>& rows, const PacketNames& name
 std::string sighting_text(const Sighting& seen, const PacketNames& names, Width width, const Screen& screen) {
   const std::string meaning = width == Width::wide ? fmt::format(" ({})", seen.reason->meaning) : "";
   return fmt::format("{} {} {} {}{} {} bytes: {}\n", time_text(seen.time), program_name(seen.program), interface_of(seen.ifindex, names),
-                     paint(seen.reason->name, tone_of(seen.reason->action), screen), meaning, seen.length,
+                     paint(seen.reason->name, action_tone(seen.reason->action), screen), meaning, seen.length,
                      packet_text(dissect(seen.frame, names.tunnel), names));
 }
 

@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "ctl/views.h"
+
 namespace merino::ctl {
 
 namespace {
 
 // Both lists have every reason, in one order.
 uint64_t grown(uint64_t before, uint64_t now) { return now >= before ? now - before : now; }
-
-Tone tone_of(Action action) { return action == Action::drop ? Tone::bad : action == Action::fast ? Tone::good : Tone::plain; }
 
 }  // namespace
 
@@ -42,7 +42,7 @@ std::string rates_text(const std::vector<Rate>& rates, const Screen& screen) {
   Table table{{{"REASON"}, {"ACTION"}, {"PACKETS/S", Align::right}, {"BIT/S", Align::right}, {"PACKETS", Align::right}}, {}};
   for (const Rate& rate : rates) {
     table.rows.push_back({{rate.reason->name},
-                          {action_name(rate.reason->action), tone_of(rate.reason->action)},
+                          {action_name(rate.reason->action), action_tone(rate.reason->action)},
                           {short_number(rate.packets)},
                           {short_number(rate.bits)},
                           {std::to_string(rate.total)}});

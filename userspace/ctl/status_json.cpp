@@ -8,12 +8,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json findings_json(const std::vector<Finding>& findings) {
-  Json list = Json::array();
-  for (const Finding& finding : findings) list.push_back({{"what", finding.what}, {"remedy", finding.remedy}});
-  return list;
-}
-
 Json programs_json(const std::vector<ProgramFact>& programs) {
   Json list = Json::array();
   for (const ProgramFact& program : programs) {
@@ -35,6 +29,12 @@ Json packets_json(const std::vector<Counter>& counters) {
 }
 
 }  // namespace
+
+Json findings_json(const std::vector<Finding>& findings) {
+  Json list = Json::array();
+  for (const Finding& finding : findings) list.push_back({{"what", finding.what}, {"remedy", finding.remedy}});
+  return list;
+}
 
 std::string status_json(const StatusFacts& facts, const StatusReport& report) {
   Json root;

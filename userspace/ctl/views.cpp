@@ -13,18 +13,6 @@ using Json = nlohmann::ordered_json;
 // Names in records are bytes that others wrote: what is not UTF-8 must not make the output throw.
 std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
-Tone action_tone(Action action) {
-  switch (action) {
-    case Action::fast:
-      return Tone::good;
-    case Action::stack:
-      return Tone::plain;
-    case Action::drop:
-      return Tone::bad;
-  }
-  return Tone::plain;
-}
-
 constexpr size_t kShortId = 12;
 
 std::string meaning_with_remedy(const ReasonInfo& reason, uint64_t packets) {
@@ -167,6 +155,18 @@ std::string peers_json(const std::vector<Peer>& peers, const NodeNames& names) {
     list.push_back(std::move(element));
   }
   return dump(list);
+}
+
+Tone action_tone(Action action) {
+  switch (action) {
+    case Action::fast:
+      return Tone::good;
+    case Action::stack:
+      return Tone::plain;
+    case Action::drop:
+      return Tone::bad;
+  }
+  return Tone::plain;
 }
 
 std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, const Screen& screen) {

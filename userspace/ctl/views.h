@@ -44,6 +44,9 @@ std::string pods_json(const std::vector<PodRow>& rows);
 std::string peers_text(const std::vector<Peer>& peers, const NodeNames& names, Width width, const Screen& screen);
 std::string peers_json(const std::vector<Peer>& peers, const NodeNames& names);
 
+// How what a reason does with a packet is shown.
+Tone action_tone(Action action);
+
 enum class ZeroRows { hide, show };
 std::string counters_text(const std::vector<Counter>& counters, ZeroRows zero_rows, const Screen& screen);
 std::string counters_json(const std::vector<Counter>& counters, ZeroRows zero_rows);

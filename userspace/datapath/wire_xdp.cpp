@@ -28,15 +28,15 @@ namespace {
 using Frozen = std::remove_pointer_t<decltype(wire_xdp_bpf::rodata_config)>;
 static_assert(std::has_unique_object_representations_v<Frozen>, "it is compared by its bytes");
 
-constexpr std::array kMaps = {"peers", "nodes", "network", "counters", "drops"};
+constexpr std::array kSharedMaps = {"peers", "nodes", "network", "counters", "drops"};
 constexpr const char* kOff = "or --wire-xdp=off: from_wire drops the same packets, only later";
 
 std::string link_path() { return pins::link("wire_xdp"); }
 
-struct SkeletonCloser {
+struct XdpSkeletonCloser {
   void operator()(wire_xdp_bpf* skeleton) const { wire_xdp_bpf__destroy(skeleton); }
 };
-using Skeleton = std::unique_ptr<wire_xdp_bpf, SkeletonCloser>;
+using XdpSkeleton = std::unique_ptr<wire_xdp_bpf, XdpSkeletonCloser>;
 
 Frozen frozen(merino_config config, const MacAddress& mac) {
   size_t size = 0;
@@ -54,7 +54,7 @@ Result<bool> is_current(uint32_t program_id, const Frozen& wanted) {
   if (!program) return false;
   const std::vector<uint32_t> ids = TRY(used_maps(program.get(), link_path()));
   const uint32_t config_id = config_map_id(ids, sizeof(Frozen));
-  if (config_id == 0 || !TRY(pins_show(kMaps, {ids.begin(), ids.end()}))) return false;
+  if (config_id == 0 || !TRY(pins_show(kSharedMaps, {ids.begin(), ids.end()}))) return false;
   const Fd map(bpf_map_get_fd_by_id(config_id));
   Frozen value{};
   const uint32_t zero = 0;
@@ -95,9 +95,9 @@ tl::unexpected<Error> refused(int error, const WireXdpPlace& place) {
 // each packet for such a program and forgets how long its Ethernet header is: from_wire would get frames that begin with the IP header.
 uint32_t load_flags(XdpMode mode) { return mode == XdpMode::native ? BPF_F_XDP_HAS_FRAGS : 0; }
 
-Result<Skeleton> load(const Frozen& wanted, XdpMode mode) {
+Result<XdpSkeleton> load(const Frozen& wanted, XdpMode mode) {
   const LibbpfLog log;
-  Skeleton skeleton(wire_xdp_bpf__open());
+  XdpSkeleton skeleton(wire_xdp_bpf__open());
   if (!skeleton) return fail_errno(errno, "open the built-in object of wire_xdp: {}", LibbpfLog::tail());
   TRY(name_map_pins(*skeleton->obj, MapPins::kept));
   std::memcpy(skeleton->rodata_config, &wanted, sizeof(wanted));
