@@ -1,9 +1,17 @@
 #include "agent/nft.h"
 
-#include <linux/netlink.h>
-#include <sys/socket.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 
 #include "base/fd.h"
@@ -16,39 +24,100 @@ namespace merino {
 
 namespace {
 
+constexpr int kPatience_ms = 30'000;
+constexpr int kRefused = 2;  // exit code: the text is nft's complaint
+
 struct ContextCloser {
   void operator()(nft_ctx* context) const { nft_ctx_free(context); }
 };
 
-// nft prints the command below its complaint; the first line says it all.
-std::string first_line(const char* text) {
-  const std::string whole = text == nullptr ? "" : text;
-  return whole.substr(0, whole.find('\n'));
+// What a child leaves for its parent; it is not read before the child has ended.
+class Note {
+ public:
+  static Result<Note> make(const std::string& purpose) {
+    Fd fd(::memfd_create("nftables", MFD_CLOEXEC));
+    if (!fd) return fail_errno(errno, "{}: make a memory file for the answer", purpose);
+    return Note(std::move(fd));
+  }
+
+  // Standard error goes there, too.
+  void take_errors() const { (void)::dup2(fd_.get(), STDERR_FILENO); }
+
+  // In place of all that was written. False: there is no memory for it.
+  [[nodiscard]] bool write(const char* text) const {
+    const std::string_view all = text == nullptr ? "" : text;
+    return ::ftruncate(fd_.get(), 0) == 0 && ::pwrite(fd_.get(), all.data(), all.size(), 0) == static_cast<ssize_t>(all.size());
+  }
+
+  [[nodiscard]] Result<std::string> read(const std::string& purpose) const {
+    std::string text;
+    std::array<char, 16384> piece{};
+    for (;;) {
+      const ssize_t n = ::pread(fd_.get(), piece.data(), piece.size(), static_cast<off_t>(text.size()));
+      if (n < 0) return fail_errno(errno, "{}: read nftables' answer", purpose);
+      if (n == 0) return text;
+      text.append(piece.data(), static_cast<size_t>(n));
+    }
+  }
+
+ private:
+  explicit Note(Fd fd) : fd_(std::move(fd)) {}
+  Fd fd_;
+};
+
+// A fresh context for each run: a context caches the ruleset, and somebody else may have changed it.
+[[noreturn]] void work(const Note& note, NftFormat format, const std::string& commands) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  note.take_errors();
+  const std::unique_ptr<nft_ctx, ContextCloser> context(nft_ctx_new(NFT_CTX_DEFAULT));
+  if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) ::_exit(EXIT_FAILURE);
+  const unsigned flags = NFT_CTX_OUTPUT_STATELESS | (format == NftFormat::json ? NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_HANDLE : 0U);
+  nft_ctx_output_set_flags(context.get(), flags);
+  const bool done = nft_run_cmd_from_buffer(context.get(), commands.c_str()) == 0;
+  const char* text = done ? nft_ctx_get_output_buffer(context.get()) : nft_ctx_get_error_buffer(context.get());
+  const bool written = note.write(text);
+  ::_exit(!written ? EXIT_FAILURE : done ? EXIT_SUCCESS : kRefused);
 }
 
-// libnftables ends the process if it gets no socket.
-Status check_socket(const std::string& purpose) {
-  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  return socket ? ok() : Status(fail_errno(errno, "{}: open nftables", purpose));
+// Waits for the child's end and says how it ended, as waitpid() does; one that hangs is killed.
+Result<int> end_of(pid_t child, const std::string& purpose) {
+  // By number: glibc 2.36 declares pidfd_open without extern "C".
+  const Fd watch(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  pollfd ended{.fd = watch.get(), .events = POLLIN, .revents = 0};
+  int ready = 1;
+  if (watch) {
+    do ready = ::poll(&ended, 1, kPatience_ms);
+    while (ready < 0 && errno == EINTR);
+  }
+  if (ready <= 0) ::kill(child, SIGKILL);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return fail_errno(errno, "{}: wait for nftables", purpose);
+  }
+  if (ready <= 0) return fail(ErrorKind::unavailable, "{}: nftables did not answer within {} s", purpose, kPatience_ms / 1000);
+  return status;
 }
+
+// nft prints the command below its complaint; the first line says it all.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 }  // namespace
 
-// A fresh context for each run: a context caches the ruleset, and somebody else may have changed it.
+// In a child: libnftables ends the process that it works in when it gets no memory or no socket, or an answer that it cannot read (its
+// mnl.c and utils.c). The child has one thread, and of the C library it uses what is safe after fork().
 Result<std::string> run_nft(NftFormat format, const std::string& commands, const std::string& purpose) {
-  TRY(check_socket(purpose));
-  const std::unique_ptr<nft_ctx, ContextCloser> context(nft_ctx_new(NFT_CTX_DEFAULT));
-  if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
-    return fail_errno(ENOMEM, "{}: open nftables", purpose);
+  const Note note = TRY(Note::make(purpose));
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno(errno, "{}: start a process for nftables", purpose);
+  if (child == 0) work(note, format, commands);
+  const int status = TRY(end_of(child, purpose));
+  std::string text = TRY(note.read(purpose));
+  if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) return text;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kRefused) {
+    return with_remedy(fail(ErrorKind::system, "{}: {}", purpose, first_line(text)), "the kernel needs nf_tables (modprobe nf_tables)");
   }
-  const unsigned flags = NFT_CTX_OUTPUT_STATELESS | (format == NftFormat::json ? NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_HANDLE : 0U);
-  nft_ctx_output_set_flags(context.get(), flags);
-  if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) != 0) {
-    return with_remedy(fail(ErrorKind::system, "{}: {}", purpose, first_line(nft_ctx_get_error_buffer(context.get()))),
-                       "the kernel needs nf_tables (modprobe nf_tables)");
-  }
-  const char* output = nft_ctx_get_output_buffer(context.get());
-  return std::string(output == nullptr ? "" : output);
+  return fail(ErrorKind::system, "{}: nftables broke off: {}", purpose,
+              text.empty() ? fmt::format("wait status {:#x}", status) : first_line(text));
 }
 
 const char* nft_protocol(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
