@@ -1,6 +1,8 @@
 // What else may stand in a lease directory, and which of overlapping leases counts.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include <thread>
 
 #include "base/fd.h"
+#include "cluster/lease_directory.h"
 #include "support/lease_dir.h"
 
 namespace merino {
@@ -36,6 +39,40 @@ class HostileDirectory : public testing::Test {
   }
   LeaseDir dir_;
 };
+
+// One descriptor more may be opened.
+class OneDescriptor {
+ public:
+  OneDescriptor() {
+    const Fd lowest(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit few{static_cast<rlim_t>(lowest.get()) + 1, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  OneDescriptor(const OneDescriptor&) = delete;
+  OneDescriptor& operator=(const OneDescriptor&) = delete;
+  ~OneDescriptor() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(HostileDirectory, a_lack_of_descriptors_is_no_fault_of_a_lease) {
+  LeaseDirectory directory(dir_.path() + "/subnets");
+  ASSERT_TRUE(directory.refresh());
+  dir_.write_lease("10.244.1.0-24", "2.2.2.2");
+  {
+    const OneDescriptor few;
+    const auto changed = directory.refresh();
+    ASSERT_FALSE(changed);
+    EXPECT_THAT(changed.error().message(), AllOf(HasSubstr("open lease 10.244.1.0-24"), HasSubstr("Too many open files")));
+    EXPECT_FALSE(directory.read("10.244.1.0-24"));
+  }
+  ASSERT_EQ(directory.files().size(), 1U);
+  EXPECT_EQ(directory.files().begin()->second.reason, "") << "what was known stays known";
+  EXPECT_TRUE(directory.refresh().value());
+  EXPECT_EQ(directory.files().begin()->second.lease->attributes.public_ip.v4->to_string(), "2.2.2.2");
+}
 
 TEST_F(HostileDirectory, nothing_is_rejected_without_cause) { EXPECT_THAT(rejected(*dir_.open()), IsEmpty()); }
 

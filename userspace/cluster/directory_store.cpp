@@ -246,7 +246,7 @@ Result<Lease> DirectoryStore::take(const Subnets& subnets, const LeaseAttributes
 // The own lease lives on: touched, or written anew if what it says changed.
 Result<Lease> DirectoryStore::update(const Subnets& subnets, const LeaseAttributes& attributes) {
   const std::string path = path_of(subnets);
-  const auto file = directory_.read(format_subnet_key(subnets));
+  const auto file = TRY(directory_.read(format_subnet_key(subnets)));
   if (file && file->reason.empty() && file->lease->attributes == attributes) {
     if (file->lease->expires != kNeverExpires && ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) {
       return fail_errno(errno, "renew {}", path);
@@ -260,7 +260,7 @@ Result<Lease> DirectoryStore::update(const Subnets& subnets, const LeaseAttribut
 
 // Reads back what stands there now.
 Result<Lease> DirectoryStore::finish(const Subnets& subnets) {
-  const auto file = directory_.read(format_subnet_key(subnets));
+  const auto file = TRY(directory_.read(format_subnet_key(subnets)));
   if (!file || !file->reason.empty()) {
     return fail(ErrorKind::unavailable, "{} was just written and is {}", path_of(subnets), file ? file->reason : "gone");
   }
@@ -270,7 +270,12 @@ Result<Lease> DirectoryStore::finish(const Subnets& subnets) {
 
 // Under the lock: nobody can renew it between the look and the removal.
 bool DirectoryStore::remove_expired(const std::string& key) {
-  const auto file = directory_.read(key);
+  const auto read = directory_.read(key);
+  if (!read) {
+    errno = read.error().sys_errno;
+    return false;
+  }
+  const auto& file = *read;
   if (!file) return true;
   if (!file->reason.empty() || file->lease->expires > std::chrono::system_clock::now()) {
     errno = EEXIST;

@@ -94,32 +94,33 @@ Result<std::shared_ptr<const Lease>> parse_lease(int fd, const std::string& name
   return std::make_shared<const Lease>(std::move(lease));
 }
 
-LeaseFile unreadable(int sys_errno, const char* what) {
+// What this process or its host lacks says nothing about a file: taken for a fault of the lease, it would end a node's lease or a peer.
+bool is_own_lack(int sys_errno) { return sys_errno == EMFILE || sys_errno == ENFILE || sys_errno == ENOMEM || sys_errno == ENOBUFS; }
+
+Result<std::optional<LeaseFile>> unreadable(int sys_errno, const char* what, const std::string& name) {
+  if (sys_errno == ENOENT) return std::nullopt;
+  if (is_own_lack(sys_errno)) return fail_errno(sys_errno, "{} lease {}", what, name);
   LeaseFile file;
   file.reason = fail_errno(sys_errno, "{}", what).value().message();
   return file;
 }
 
 // nullopt: gone. What cannot be opened or read is rejected, and looked at again the next time.
-std::optional<LeaseFile> read_file_at(int directory, const std::string& name, const Moment& now) {
+Result<std::optional<LeaseFile>> read_file_at(int directory, const std::string& name, const Moment& now) {
   struct statx status {};
   // A device or a FIFO is not even opened: that can have effects. O_NONBLOCK and O_NOFOLLOW are for one that comes between.
-  if (!stat_at(directory, name.c_str(), AT_STATX_SYNC_AS_STAT, status)) {
-    if (errno == ENOENT) return std::nullopt;
-    return unreadable(errno, "stat");
-  }
+  if (!stat_at(directory, name.c_str(), AT_STATX_SYNC_AS_STAT, status)) return unreadable(errno, "stat", name);
   if (!S_ISREG(status.stx_mode)) return make_file(status, now);
   const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
-  if (!fd) {
-    if (errno == ENOENT) return std::nullopt;
-    return unreadable(errno, "open");
-  }
+  if (!fd) return unreadable(errno, "open", name);
   // Asked of the open file: what was read and what it says of itself belong together, and NFS has asked its server.
-  if (!stat_at(fd.get(), "", AT_EMPTY_PATH, status)) return unreadable(errno, "stat");
+  if (!stat_at(fd.get(), "", AT_EMPTY_PATH, status)) return unreadable(errno, "stat", name);
   LeaseFile file = make_file(status, now);
   if (!file.reason.empty()) return file;
   if (auto lease = parse_lease(fd.get(), name, file)) {
     file.lease = std::move(*lease);
+  } else if (is_own_lack(lease.error().sys_errno)) {
+    return in_context(lease.error(), "lease " + name);
   } else {
     file.reason = lease.error().message();
     file.settled = file.settled && lease.error().sys_errno == 0;
@@ -177,21 +178,21 @@ Result<bool> LeaseDirectory::refresh(const Moment& now) {
   if (!stat_at(fd, "", AT_EMPTY_PATH, status)) return fail_errno(errno, "stat {}", path_);
 
   ++refreshes_;
-  bool changed = follow_clock(now);
+  changed_ = follow_clock(now) || changed_;
   for (;;) {
     errno = 0;
     const dirent* entry = ::readdir(dir.get());
     if (entry == nullptr) break;
-    if (entry->d_name[0] != '.' && refresh_file(fd, entry->d_name, now)) changed = true;
+    if (entry->d_name[0] != '.' && TRY(refresh_file(fd, entry->d_name, now))) changed_ = true;
   }
   if (errno != 0) return fail_errno(errno, "read lease directory {}", path_);
   const size_t gone = std::erase_if(files_, [&](const auto& file) { return file.second.refreshed != refreshes_; });
   version_ = version_of(status);
-  return changed || gone > 0;
+  return std::exchange(changed_, false) || gone > 0;
 }
 
 // True if the file is new or another.
-bool LeaseDirectory::refresh_file(int directory, const std::string& name, const Moment& now) {
+Result<bool> LeaseDirectory::refresh_file(int directory, const std::string& name, const Moment& now) {
   struct statx status {};
   const auto known = files_.find(name);
   if (known != files_.end() && known->second.settled && stat_at(directory, name.c_str(), AT_STATX_SYNC_AS_STAT, status) &&
@@ -199,7 +200,7 @@ bool LeaseDirectory::refresh_file(int directory, const std::string& name, const 
     known->second.refreshed = refreshes_;
     return false;
   }
-  auto file = read_file_at(directory, name, now);
+  auto file = TRY(read_file_at(directory, name, now));
   if (!file) return false;  // gone again; what was known of it is dropped
   file->refreshed = refreshes_;
   if (file->lease) set_end(*file, clock_.end_of(file->lease->expires, now));
@@ -211,11 +212,11 @@ bool LeaseDirectory::refresh_file(int directory, const std::string& name, const 
   return !same;
 }
 
-std::optional<LeaseFile> LeaseDirectory::read(const std::string& name) const {
+Result<std::optional<LeaseFile>> LeaseDirectory::read(const std::string& name) const {
   const Fd directory(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return std::nullopt;
+  if (!directory) return fail_errno(errno, "open lease directory {}", path_);
   const Moment now = Moment::now();
-  auto file = read_file_at(directory.get(), name, now);
+  auto file = TRY(read_file_at(directory.get(), name, now));
   if (file && file->lease) set_end(*file, clock_.end_of(file->lease->expires, now));
   return file;
 }

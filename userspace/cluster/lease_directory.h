@@ -43,14 +43,15 @@ class LeaseDirectory {
  public:
   explicit LeaseDirectory(std::string path, const Moment& start = Moment::now()) : path_(std::move(path)), clock_(start) {}
 
-  // Reads what is new or changed since the last call. True if anything was, or is gone, or the wall clock was set.
+  // Reads what is new or changed since the last call that came to its end. True if anything was, or is gone, or the wall clock was set. An
+  // error if the directory cannot be read, or no file for want of descriptors or memory: what was known stays known.
   Result<bool> refresh(const Moment& now = Moment::now());
 
   // Names that begin with a dot (temporary files) are not among them.
   [[nodiscard]] const LeaseFiles& files() const { return files_; }
 
-  // One file as it is now, past all caches; nullopt if there is none of that name.
-  [[nodiscard]] std::optional<LeaseFile> read(const std::string& name) const;
+  // One file as it is now, past all caches; nullopt if there is none of that name. Errors as refresh().
+  [[nodiscard]] Result<std::optional<LeaseFile>> read(const std::string& name) const;
 
   // Inode, device and modification time of the directory at the last refresh.
   [[nodiscard]] const LeaseFile::Version& version() const { return version_; }
@@ -59,12 +60,13 @@ class LeaseDirectory {
 
  private:
   bool follow_clock(const Moment& now);
-  bool refresh_file(int directory, const std::string& name, const Moment& now);
+  Result<bool> refresh_file(int directory, const std::string& name, const Moment& now);
 
   std::string path_;
   LeaseClock clock_;
   LeaseFiles files_;
   uint64_t refreshes_ = 0;
+  bool changed_ = false;  // seen by a refresh that did not come to its end
   LeaseFile::Version version_;
 };
 
