@@ -17,6 +17,7 @@
 #include "base/address.h"
 #include "lab/lab.h"
 #include "lab/traffic.h"
+#include "support/sanitizer.h"
 
 namespace merino::lab {
 namespace {
@@ -27,11 +28,7 @@ constexpr int kContainers = 6;
 constexpr std::chrono::seconds kPatience{30};
 
 // What an agent may grow by. The sanitizers keep what was freed, and what they know of it.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr long kGrowthKib = 256 * 1024L;
-#else
-constexpr long kGrowthKib = 2 * 1024L;
-#endif
+constexpr long kGrowthKib = test::kSanitized ? 256 * 1024L : 2 * 1024L;
 
 long from_environment(const char* name, long otherwise) {
   const char* text = std::getenv(name);

@@ -11,6 +11,7 @@
 #include "abi.h"
 #include "base/fd.h"
 #include "cni_node.h"
+#include "support/sanitizer.h"
 
 namespace merino::lab {
 namespace {
@@ -96,6 +97,7 @@ TEST_F(CniFaults, NoDescriptorsLeft) {
     const Output output = node_.call("ADD", cni_conf(), call);
     worked = output.ok();
     if (worked) break;
+    if (test::kSanitized && output.exit_code == test::kLoaderFailed) continue;
     const json error = json::parse(output.out, nullptr, false);
     ASSERT_TRUE(error.is_object() && error.contains("msg")) << output.exit_code << output.out << output.err;
     ASSERT_THAT(error["msg"].get<std::string>(), HasSubstr("Too many open files"));
@@ -172,6 +174,10 @@ TEST_P(CniDelCallFails, IsNamedAndTheNextLeavesNothing) {
     call.prefix = fmt::format("{0} -o {1} -e trace={2} -e inject={2}:error={3}:when={4}", kStrace, log, system_call, error_name, n);
     const Output output = node_.call("DEL", cni_conf(), call);
     const bool injected = node_.run("grep -q INJECTED " + log).ok();
+    if (test::kSanitized && output.exit_code == test::kLoaderFailed) {
+      ASSERT_TRUE(node_.call("DEL", cni_conf()).ok());
+      continue;
+    }
     if (!output.ok()) {
       failures++;
       const json error = json::parse(output.out, nullptr, false);

@@ -110,12 +110,13 @@ TEST(Metrics, APrometheusScrapesTwoNodes) {
     if (prometheus.query(fmt::format("{{__name__=~\"{}(_count)?\"}}", name)).empty()) unknown.insert(name);
   }
   EXPECT_THAT(unknown, IsEmpty()) << "named by the dashboard or the alerts";
-  for (const auto& panel : json::parse(source_file("deploy/monitoring/dashboard.json"))["panels"]) {
-    for (const auto& target : panel["targets"]) {
-      std::string expression = target["expr"].get<std::string>();
+  const json dashboard = json::parse(source_file("deploy/monitoring/dashboard.json"));
+  for (const auto& panel : dashboard.at("panels")) {
+    for (const auto& target : panel.value("targets", json::array())) {
+      std::string expression = target.at("expr").get<std::string>();
       expression = std::regex_replace(expression, std::regex("\\$__rate_interval"), "5s");
       expression = std::regex_replace(expression, std::regex("\\$instance"), ".*");
-      EXPECT_NO_THROW((void)prometheus.query(expression)) << panel["title"];
+      EXPECT_NO_THROW((void)prometheus.query(expression)) << panel.at("title");
     }
   }
 }

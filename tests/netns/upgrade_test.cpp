@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// Another build: the same program with one byte changed in a name within its built-in BPF object, which nothing but program_id depends on.
+// Another build: the same program with one byte changed in names within its built-in BPF objects, which nothing but program_id depends on.
 constexpr const char* kOtherBuild = "/run/merinod-of-another-build";
 
 void make_other_build(const Node& node) {
@@ -25,7 +25,7 @@ void make_other_build(const Node& node) {
                   "data = bytearray(open(\"{0}\", \"rb\").read())\n"
                   "names = list(re.finditer(rb\"\\0LBB[0-9]+_[0-9]+(?=\\0)\", data))\n"
                   "assert names\n"
-                  "data[names[0].start() + 1] = ord(\"M\")\n"
+                  "for name in names: data[name.start() + 1] = ord(\"M\")\n"
                   "open(\"{1}\", \"wb\").write(data)' && chmod +x {1}",
                   MERINOD, kOtherBuild));
 }
