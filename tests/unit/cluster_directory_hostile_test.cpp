@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -61,13 +62,14 @@ TEST_F(HostileDirectory, a_lack_of_descriptors_is_no_fault_of_a_lease) {
   LeaseDirectory directory(dir_.path() + "/subnets");
   ASSERT_TRUE(directory.refresh());
   dir_.write_lease("10.244.1.0-24", "2.2.2.2");
-  {
-    const OneDescriptor few;
-    const auto changed = directory.refresh();
-    ASSERT_FALSE(changed);
-    EXPECT_THAT(changed.error().message(), AllOf(HasSubstr("open lease 10.244.1.0-24"), HasSubstr("Too many open files")));
-    EXPECT_FALSE(directory.read("10.244.1.0-24"));
-  }
+  // Sanitizers want descriptors, too: nothing is judged before there are some again.
+  std::optional<OneDescriptor> few(std::in_place);
+  const auto changed = directory.refresh();
+  const auto read = directory.read("10.244.1.0-24");
+  few.reset();
+  ASSERT_FALSE(changed);
+  EXPECT_THAT(changed.error().message(), AllOf(HasSubstr("open lease 10.244.1.0-24"), HasSubstr("Too many open files")));
+  EXPECT_FALSE(read);
   ASSERT_EQ(directory.files().size(), 1U);
   EXPECT_EQ(directory.files().begin()->second.reason, "") << "what was known stays known";
   EXPECT_TRUE(directory.refresh().value());

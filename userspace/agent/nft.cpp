@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 
@@ -24,7 +25,7 @@ namespace merino {
 
 namespace {
 
-constexpr int kPatience_ms = 30'000;
+constexpr std::chrono::milliseconds kPatience{30'000};
 constexpr int kRefused = 2;  // exit code: the text is nft's complaint
 
 struct ContextCloser {
@@ -86,7 +87,7 @@ Result<int> end_of(pid_t child, const std::string& purpose) {
   pollfd ended{.fd = watch.get(), .events = POLLIN, .revents = 0};
   int ready = 1;
   if (watch) {
-    do ready = ::poll(&ended, 1, kPatience_ms);
+    do ready = ::poll(&ended, 1, static_cast<int>(kPatience.count()));
     while (ready < 0 && errno == EINTR);
   }
   if (ready <= 0) ::kill(child, SIGKILL);
@@ -94,7 +95,8 @@ Result<int> end_of(pid_t child, const std::string& purpose) {
   while (::waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) return fail_errno(errno, "{}: wait for nftables", purpose);
   }
-  if (ready <= 0) return fail(ErrorKind::unavailable, "{}: nftables did not answer within {} s", purpose, kPatience_ms / 1000);
+  if (ready <= 0)
+    return fail(ErrorKind::unavailable, "{}: nftables did not answer within {} s", purpose, kPatience / std::chrono::seconds(1));
   return status;
 }
 
