@@ -271,9 +271,9 @@ Frame hop(const Frame& frame, size_t at, bool less) {
   Frame packet(frame.begin() + static_cast<std::ptrdiff_t>(at), frame.end());
   if (!less) return packet;
   packet[8]--;
-  // RFC 1624: adding to the sum what the word lost.
+  // RFC 1624: adding to the sum what the word lost. Of the two zeros it is the one that a header summed up anew has.
   uint32_t sum = (static_cast<uint32_t>(packet[10]) << 8U | packet[11]) + 0x0100U;
-  sum = (sum & 0xffffU) + (sum >> 16U);
+  if (sum >= 0xffffU) sum -= 0xffffU;
   packet[10] = static_cast<uint8_t>(sum >> 8U);
   packet[11] = static_cast<uint8_t>(sum);
   return packet;
@@ -331,6 +331,7 @@ class Packets : public ::testing::TestWithParam<bool> {
     } else {
       programs->fill();
     }
+    programs->remove_peer(kSubnetOverV6);  // the model's world has no IPv6
     programs->add_pod(kPodC, "vetha", kPodAMac, kHostAMac, MERINO_DELIVER_STACK);
   }
 
