@@ -1,17 +1,13 @@
 #include "agent/nft.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <memory>
 
@@ -25,7 +21,7 @@ namespace merino {
 
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{30'000};
+constexpr unsigned kPatienceSeconds = 30;
 constexpr int kRefused = 2;  // exit code: the text is nft's complaint
 
 struct ContextCloser {
@@ -51,14 +47,11 @@ class Note {
   }
 
   [[nodiscard]] Result<std::string> read(const std::string& purpose) const {
-    std::string text;
-    std::array<char, 16384> piece{};
-    for (;;) {
-      const ssize_t n = ::pread(fd_.get(), piece.data(), piece.size(), static_cast<off_t>(text.size()));
-      if (n < 0) return fail_errno(errno, "{}: read nftables' answer", purpose);
-      if (n == 0) return text;
-      text.append(piece.data(), static_cast<size_t>(n));
-    }
+    const off_t size = ::lseek(fd_.get(), 0, SEEK_END);
+    if (size < 0) return fail_errno(errno, "{}: measure nftables' answer", purpose);
+    std::string text(static_cast<size_t>(size), '\0');
+    if (::pread(fd_.get(), text.data(), text.size(), 0) != size) return fail_errno(errno, "{}: read nftables' answer", purpose);
+    return text;
   }
 
  private:
@@ -69,6 +62,7 @@ class Note {
 // A fresh context for each run: a context caches the ruleset, and somebody else may have changed it.
 [[noreturn]] void work(const Note& note, NftFormat format, const std::string& commands) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::alarm(kPatienceSeconds);  // ends it
   note.take_errors();
   const std::unique_ptr<nft_ctx, ContextCloser> context(nft_ctx_new(NFT_CTX_DEFAULT));
   if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) ::_exit(EXIT_FAILURE);
@@ -80,23 +74,15 @@ class Note {
   ::_exit(!written ? EXIT_FAILURE : done ? EXIT_SUCCESS : kRefused);
 }
 
-// Waits for the child's end and says how it ended, as waitpid() does; one that hangs is killed.
+// Waits for the child's end and says how it ended, as waitpid() does.
 Result<int> end_of(pid_t child, const std::string& purpose) {
-  // By number: glibc 2.36 declares pidfd_open without extern "C".
-  const Fd watch(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-  pollfd ended{.fd = watch.get(), .events = POLLIN, .revents = 0};
-  int ready = 1;
-  if (watch) {
-    do ready = ::poll(&ended, 1, static_cast<int>(kPatience.count()));
-    while (ready < 0 && errno == EINTR);
-  }
-  if (ready <= 0) ::kill(child, SIGKILL);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) return fail_errno(errno, "{}: wait for nftables", purpose);
   }
-  if (ready <= 0)
-    return fail(ErrorKind::unavailable, "{}: nftables did not answer within {} s", purpose, kPatience / std::chrono::seconds(1));
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+    return fail(ErrorKind::unavailable, "{}: nftables did not answer within {} s", purpose, kPatienceSeconds);
+  }
   return status;
 }
 

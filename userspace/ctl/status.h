@@ -79,6 +79,7 @@ const char* health_name(Health health);
 
 StatusReport assess(const StatusFacts& facts);
 
+// An array of objects with "what" and "remedy".
 nlohmann::ordered_json findings_json(const std::vector<Finding>& findings);
 // A line for each with `mark` before it, and its remedy below.
 std::string findings_text(const std::vector<Finding>& findings, Tone tone, const char* mark, const Screen& screen);
