@@ -51,7 +51,7 @@ set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # iptables: the rules of kube-proxy and Docker may be in the legacy tables. modprobe: nf_conntrack. conntrack: what --cleanup makes the kernel
 # forget.
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "conntrack, iptables, kmod")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "conntrack, iptables, kmod, nftables")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "containernetworking-plugins")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(debian ${CMAKE_CURRENT_SOURCE_DIR}/deploy/debian)

@@ -40,10 +40,6 @@ Status remove_delegate_file(const std::string& data_dir, const std::string& cont
   return remove_file(path_of(data_dir, container_id));
 }
 
-Result<std::vector<std::string>> list_delegate_files(const std::string& data_dir) {
-  auto names = list_directory(data_dir);
-  if (!names && names.error().kind == ErrorKind::not_found) return std::vector<std::string>{};
-  return names;
-}
+Result<std::vector<std::string>> list_delegate_files(const std::string& data_dir) { return list_directory(data_dir); }
 
 }  // namespace merino::cni

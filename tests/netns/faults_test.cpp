@@ -20,11 +20,9 @@ using nlohmann::json;
 using testing::AnyOf;
 using testing::HasSubstr;
 
-// What a sanitizer's build adds has failed, instead of the plugin: the loader, or LeakSanitizer, which does not work under strace and could
-// not read the options that tell it so.
+// What a sanitizer's build adds has failed, instead of the plugin.
 bool sanitizer_failed(const Output& output) {
-  return test::kSanitized &&
-         (output.exit_code == test::kLoaderFailed || output.err.find("LeakSanitizer has encountered a fatal error") != std::string::npos);
+  return (test::kSanitized && output.exit_code == test::kLoaderFailed) || test::leak_check_failed(output.err);
 }
 
 class CniFaults : public testing::Test {

@@ -2,6 +2,8 @@
 // the plugin's, and its runtime keeps memory of its own.
 #pragma once
 
+#include <string_view>
+
 namespace merino::test {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -12,5 +14,10 @@ inline constexpr bool kSanitized = false;
 
 // How the loader ends a program that it could not load.
 inline constexpr int kLoaderFailed = 127;
+
+// LeakSanitizer does not work under strace, and ends a program whose options, which tell it so, could not be read.
+inline bool leak_check_failed(std::string_view errors) {
+  return kSanitized && errors.find("LeakSanitizer has encountered a fatal error") != std::string_view::npos;
+}
 
 }  // namespace merino::test

@@ -64,9 +64,7 @@ Result<CachedResult> parse_cached_result(const std::string& text) {
 Result<std::vector<CachedResult>> read_cached_results(const std::string& cni_dir) {
   std::vector<CachedResult> all;
   for (const char* directory : {"/results", "/cache/results", "/cache"}) {
-    const auto names = list_directory(cni_dir + directory);
-    if (!names && names.error().kind != ErrorKind::not_found) return tl::unexpected(names.error());
-    for (const std::string& name : names.value_or(std::vector<std::string>{})) {
+    for (const std::string& name : TRY(list_directory(cni_dir + directory))) {
       if (all.size() == kMaxCacheFiles) return all;
       const std::filesystem::path path = cni_dir + directory + "/" + name;
       std::error_code unknown;

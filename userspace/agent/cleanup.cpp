@@ -167,10 +167,8 @@ class Cleanup {
   // Last: it takes the instance lock's file with it.
   static Status remove_state() {
     const std::filesystem::path directory = std::filesystem::path(kAgentLockPath).parent_path();
-    const auto names = list_directory(directory);
-    if (!names) return names.error().kind == ErrorKind::not_found ? ok() : tl::unexpected(names.error());
     std::error_code error;
-    for (const std::string& name : *names) {
+    for (const std::string& name : TRY(list_directory(directory))) {
       std::filesystem::remove_all(directory / name, error);
       if (error) return fail_errno(error.value(), "remove {}", (directory / name).native());
     }

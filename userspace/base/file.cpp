@@ -96,9 +96,10 @@ Status write_file_atomic(const std::string& path, const std::string& content, mo
 }
 
 Result<std::vector<std::string>> list_directory(const std::string& path) {
-  const std::unique_ptr<DIR, DirectoryCloser> directory(::opendir(path.c_str()));
-  if (!directory) return open_failed(errno, path);
   std::vector<std::string> names;
+  const std::unique_ptr<DIR, DirectoryCloser> directory(::opendir(path.c_str()));
+  if (!directory && errno == ENOENT) return names;
+  if (!directory) return fail_errno(errno, "open {}", path);
   for (;;) {
     errno = 0;
     const dirent* entry = ::readdir(directory.get());

@@ -18,7 +18,7 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes = 16U <<
 // mode is exact, whatever the umask. Readers see the old content or the new, never half.
 Status write_file_atomic(const std::string& path, const std::string& content, mode_t mode = 0644);
 
-// The names in the directory `path`, in no order, without "." and "..". not_found if it is missing.
+// The names in the directory `path`, in no order, without "." and "..". A missing one has none.
 Result<std::vector<std::string>> list_directory(const std::string& path);
 
 // mkdir -p with `mode` for what is missing.

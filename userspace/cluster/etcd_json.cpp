@@ -89,10 +89,6 @@ Status walk_json(const std::string& text, const JsonSink& sink) {
   return walk.result;
 }
 
-std::string quote_json(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 Result<int64_t> decode_int64(std::string_view path, std::string_view text) {
   int64_t value = 0;
   const auto number = std::from_chars(text.data(), text.data() + text.size(), value);

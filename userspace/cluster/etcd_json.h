@@ -22,8 +22,6 @@ using JsonSink = std::function<Status(JsonPart part, std::string_view path, std:
 // Hostile input. decode: not one JSON object, or nested deeper than 32 levels; else the sink's first error. null counts as absent.
 Status walk_json(const std::string& text, const JsonSink& sink);
 
-std::string quote_json(const std::string& text);
-
 // A whole number of 64 bits; decode error that names `path`.
 Result<int64_t> decode_int64(std::string_view path, std::string_view text);
 

@@ -7,6 +7,7 @@
 
 #include "base/printable.h"
 #include "cluster/etcd_json.h"
+#include "cluster/json_object.h"
 
 namespace merino {
 namespace {

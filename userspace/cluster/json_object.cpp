@@ -131,6 +131,10 @@ bool same_key(std::string_view a, std::string_view b) {
 JsonObject::JsonObject(std::shared_ptr<const Node> root, const Node* node, std::string prefix)
     : root_(std::move(root)), node_(node), prefix_(std::move(prefix)) {}
 
+std::string quote_json(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 Result<JsonObject> JsonObject::parse(const std::string& text, const std::string& source) {
   Builder builder;
   if (!nlohmann::json::sax_parse(text, &builder)) {

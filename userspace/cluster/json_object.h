@@ -15,6 +15,9 @@
 
 namespace merino {
 
+// The text as a JSON string, with quotes; what is no UTF-8 is replaced by U+FFFD.
+std::string quote_json(const std::string& text);
+
 class JsonObject {
  public:
   // `source` names the text in errors. Anything but one JSON object (or null, which is an empty one) is a decode error.

@@ -45,10 +45,6 @@ Result<std::optional<VxlanLease>> read_vxlan(const KubeNode& node, const std::st
   return TRY(parse_vxlan_lease(vxlan));
 }
 
-std::string json_text(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 // Of the lesser the lease counts.
 auto rank(const NodeLeases::value_type& node) { return std::tie(node.second.created, node.first); }
 
@@ -202,7 +198,7 @@ std::string annotations_patch(const KubeNode& node, const AnnotationNames& names
   std::vector<std::string> members;
   for (const auto& [key, value] : wanted) {
     const std::string* current = node.annotation(key);
-    if (current == nullptr || *current != value) members.push_back(json_text(key) + ":" + json_text(value));
+    if (current == nullptr || *current != value) members.push_back(quote_json(key) + ":" + quote_json(value));
   }
   if (members.empty()) return "";
   return fmt::format(R"({{"metadata":{{"annotations":{{{}}}}}}})", fmt::join(members, ","));

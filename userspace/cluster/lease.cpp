@@ -12,8 +12,6 @@
 namespace merino {
 namespace {
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
-
 Result<std::optional<IpAddress>> read_address(const JsonObject& object, std::string_view key, Family family) {
   const auto text = TRY(object.string(key));
   if (!text) return std::nullopt;
@@ -112,7 +110,7 @@ std::string format_lease_attributes(const LeaseAttributes& attributes) {
   const PerFamily<IpAddress>& ip = attributes.public_ip;
   std::string out = fmt::format(R"({{"PublicIP":"{}","PublicIPv6":)", ip.v4 ? ip.v4->to_string() : "0.0.0.0");
   out += ip.v6 ? fmt::format(R"("{}")", ip.v6->to_string()) : "null";
-  if (!attributes.backend_type.empty()) out += fmt::format(R"(,"BackendType":{})", quoted(attributes.backend_type));
+  if (!attributes.backend_type.empty()) out += fmt::format(R"(,"BackendType":{})", quote_json(attributes.backend_type));
   for (const Family family : kFamilies) {
     const auto& vxlan = attributes.vxlan[family];
     if (vxlan) out += fmt::format(R"(,"{}":{})", backend_data_key(family), format_vxlan_lease(*vxlan));

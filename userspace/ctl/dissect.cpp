@@ -6,6 +6,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
 
 namespace merino::ctl {
 
@@ -14,7 +15,6 @@ namespace {
 using Frame = std::span<const uint8_t>;
 
 constexpr size_t kIpv6Header = 40;
-constexpr size_t kUdpHeader = 8;
 constexpr size_t kVxlanHeader = 8;
 
 unsigned word(Frame bytes, size_t at) { return static_cast<unsigned>(bytes[at]) << 8U | bytes[at + 1]; }
@@ -114,7 +114,7 @@ bool is_ip(unsigned ethertype) { return ethertype == ETH_P_IP || ethertype == ET
 // The packet in the tunnel, if this is a tunnel's.
 std::optional<Parsed> read_inner(const Parsed& outer, const TunnelPort& tunnel) {
   if (tunnel.port == 0 || outer.headers.protocol != IPPROTO_UDP || outer.headers.destination_port != tunnel.port) return std::nullopt;
-  const Frame payload = behind(outer.payload, kUdpHeader);
+  const Frame payload = behind(outer.payload, sizeof(udphdr));
   if (tunnel.kind == TunnelKind::bare_ip) return read_ip(payload);
   const auto inner = read_ethernet(behind(payload, kVxlanHeader));
   return inner && is_ip(inner->type) ? read_ip(inner->payload) : std::nullopt;

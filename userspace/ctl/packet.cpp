@@ -2,6 +2,7 @@
 
 #include <linux/if_ether.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -11,7 +12,6 @@ namespace merino::ctl {
 namespace {
 
 constexpr size_t kIpv4Header = 20;
-constexpr size_t kUdpHeaderLength = 8;
 constexpr uint8_t kHopLimit = 64;
 
 void put16(Bytes& out, unsigned value) {
@@ -69,9 +69,9 @@ Bytes udp_datagram(const PacketFlow& flow) {
   Bytes out;
   put16(out, flow.source_port);
   put16(out, flow.destination_port);
-  put16(out, kUdpHeaderLength + kPayload);
+  put16(out, sizeof(udphdr) + kPayload);
   put16(out, 0);
-  out.resize(kUdpHeaderLength + kPayload);
+  out.resize(sizeof(udphdr) + kPayload);
   return out;
 }
 
@@ -172,7 +172,7 @@ Bytes make_tunnel_packet(const Envelope& envelope, const Bytes& payload) {
   Bytes udp;
   put16(udp, kSourcePort);
   put16(udp, envelope.port);
-  put16(udp, static_cast<unsigned>(kUdpHeaderLength + payload.size()));
+  put16(udp, static_cast<unsigned>(sizeof(udphdr) + payload.size()));
   put16(udp, 0);
   put(udp, payload);
   if (!envelope.source.is_v4()) set16(udp, 6, transport_checksum(udp, {envelope.source, envelope.destination, Protocol::udp}));

@@ -130,9 +130,7 @@ Status detach_clsact(const AttachPoint& point) {
 // The paths of all pinned links.
 Result<std::vector<std::string>> link_pins() {
   std::vector<std::string> paths;
-  const auto names = list_directory(pins::kLinks);
-  if (!names && names.error().kind != ErrorKind::not_found) return tl::unexpected(names.error());
-  for (const std::string& name : names.value_or(std::vector<std::string>{})) paths.push_back(pins::link(name));
+  for (const std::string& name : TRY(list_directory(pins::kLinks))) paths.push_back(pins::link(name));
   return paths;
 }
 

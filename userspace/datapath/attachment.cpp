@@ -111,10 +111,7 @@ Status remove_attachment(const std::string& container_id, const std::string& ifn
 
 Result<AttachmentList> list_attachments() {
   AttachmentList out;
-  const auto names = list_directory(kAttachmentDir);
-  if (!names && names.error().kind == ErrorKind::not_found) return out;
-  if (!names) return tl::unexpected(names.error());
-  for (const std::string& name : *names) {
+  for (const std::string& name : TRY(list_directory(kAttachmentDir))) {
     if (name.starts_with(".") || !name.ends_with(kSuffix)) continue;
     auto record = read_record(std::string(kAttachmentDir) + "/" + name);
     if (record) {
