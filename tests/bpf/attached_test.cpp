@@ -5,7 +5,7 @@
 
 #include "bpf/attached_fixture.h"
 
-namespace merino::test {
+namespace merino::test::attached_test {
 
 namespace {
 
@@ -272,4 +272,4 @@ TEST_F(PriorityTagged, ReachesTheStackOtherwise) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::attached_test

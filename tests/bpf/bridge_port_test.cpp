@@ -3,7 +3,7 @@
 
 #include "bpf/fixture.h"
 
-namespace merino::test {
+namespace merino::test::bridge_port_test {
 namespace {
 
 constexpr const char* kBridgeMac = "02:00:00:00:bb:01";
@@ -42,4 +42,4 @@ TEST_F(BridgePort, DeliveryComesFromTheBridge) {
 }
 
 }  // namespace
-}  // namespace merino::test
+}  // namespace merino::test::bridge_port_test

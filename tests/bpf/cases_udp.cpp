@@ -9,7 +9,7 @@ Case udp_case(const char* name, merino_reason reason, merino_reason beside, cons
   return {name, reason, beside, frame, metadata, Setting::udp};
 }
 
-std::vector<Case> from_pod() {
+std::vector<Case> udp_from_pod() {
   const auto to_port = [](const char* dst, uint16_t port) { return from_pod_a(udp_ports(kPodA, dst, kClientPort, port)); };
   return {
       udp_case("UDP by the udp backend", MERINO_ENCAP, MERINO_DIRECT, from_pod_a(udp(kPodA, kPodAtPeer2))),
@@ -28,7 +28,7 @@ std::vector<Case> from_pod() {
   };
 }
 
-std::vector<Case> from_wire() {
+std::vector<Case> udp_from_wire() {
   const Tins::IP honest = udp(kPodAtPeer2, kPodA);
   const Frame frame = in_udp(honest);
   constexpr size_t kUdp = kEthLen + kIpLen;
@@ -76,7 +76,7 @@ std::vector<Case> from_wire() {
   return cases;
 }
 
-std::vector<Case> from_tunnel() {
+std::vector<Case> udp_from_tunnel() {
   const auto back = [](const Tins::IP& ip) { return inner_frame(ip); };
   const Metadata ourselves = {.tunnel = Metadata::TunnelKey{.remote = kNode}};
   return {
@@ -86,7 +86,7 @@ std::vector<Case> from_tunnel() {
   };
 }
 
-std::vector<Case> from_host() {
+std::vector<Case> udp_from_host() {
   const auto routed = [](const Tins::IP& ip) { return ethernet(kNoMac, kVtepMac, ip); };
   return {
       udp_case("by the udp backend", MERINO_HOST_ENCAP, MERINO_NO_PEER, routed(udp(kNode, kPodAtPeer2))),
@@ -100,13 +100,13 @@ std::vector<Case> from_host() {
 std::vector<Case> udp_cases(Program program) {
   switch (program) {
     case Program::from_pod:
-      return from_pod();
+      return udp_from_pod();
     case Program::from_wire:
-      return from_wire();
+      return udp_from_wire();
     case Program::from_host:
-      return from_host();
+      return udp_from_host();
     case Program::from_tunnel:
-      return from_tunnel();
+      return udp_from_tunnel();
     case Program::wire_xdp:
       break;
   }

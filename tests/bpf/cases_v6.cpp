@@ -17,7 +17,7 @@ Frame as_fragment(const Frame& frame, uint16_t offset, bool more) {
 Frame with_destination_options(const Frame& frame) { return with_extension(frame, 60, {0, 0, 1, 4, 0, 0, 0, 0}); }
 Frame with_hop_by_hop(const Frame& frame) { return with_extension(frame, 0, {0, 0, 5, 2, 0, 0, 1, 0}); }
 
-std::vector<Case> from_pod() {
+std::vector<Case> v6_from_pod() {
   const Frame to_peer = from_pod_a(udp<V6>(kPodA6, kPodAtPeer2V6));
   const Frame to_pod_b = from_pod_a(udp<V6>(kPodA6, kPodB6));
   const Frame to_port = from_pod_a(udp_ports<V6>(kPodA6, kPeer2V6, kClientPort, kTunnelPort));
@@ -115,7 +115,7 @@ std::vector<Case> from_pod() {
   return cases;
 }
 
-std::vector<Case> from_wire() {
+std::vector<Case> v6_from_wire() {
   const V6 honest = udp<V6>(kPodAtPeer2V6, kPodA6);
   const Frame frame = tunnelled(honest, over_v6());
   const auto outer = [&honest](auto edit) {
@@ -198,7 +198,7 @@ std::vector<Case> direct_from_wire() {
   };
 }
 
-std::vector<Case> from_tunnel() {
+std::vector<Case> v6_from_tunnel() {
   const V6 honest = udp<V6>(kPodAtPeer2V6, kPodA6);
   const auto from = [](const std::string& remote, const std::string& local = kNode6, uint32_t vni = kVni) {
     return Metadata{.tunnel = Metadata::TunnelKey{.vni = vni, .remote = remote, .local = local}};
@@ -219,7 +219,7 @@ std::vector<Case> from_tunnel() {
   };
 }
 
-std::vector<Case> from_host() {
+std::vector<Case> v6_from_host() {
   const auto routed = [](const V6& ip) { return ethernet(kNoMac, kVtepMac, ip); };
   const Frame frame = routed(udp<V6>(kNode6, kPodAtPeer2V6));
   return {
@@ -247,7 +247,7 @@ std::vector<Case> v6_cases(Program program) {
   const V6 in = udp<V6>(kPodAtPeer2V6, kPodA6);
   switch (program) {
     case Program::from_pod:
-      append(cases, from_pod());
+      append(cases, v6_from_pod());
       append(cases, ndp_cases());
       add_lies(from_pod_a(udp<V6>(kPodA6, kPodB6)), kEthLen, MERINO_LOCAL);
       cases.push_back({"IPv6 to a node of the segment",
@@ -258,16 +258,16 @@ std::vector<Case> v6_cases(Program program) {
                        Setting::direct});
       break;
     case Program::from_wire:
-      append(cases, from_wire());
+      append(cases, v6_from_wire());
       append(cases, direct_from_wire());
       add_lies(tunnelled(in, over_v6()), kInnerEth6 + kEthLen, MERINO_DECAP);
       break;
     case Program::from_tunnel:
-      append(cases, from_tunnel());
+      append(cases, v6_from_tunnel());
       add_lies(inner_frame(in, kVtepMac6), kEthLen, MERINO_TUNNEL, {.tunnel = Metadata::TunnelKey{.remote = kPeer2V6, .local = kNode6}});
       break;
     case Program::from_host:
-      append(cases, from_host());
+      append(cases, v6_from_host());
       add_lies(ethernet(kNoMac, kVtepMac, udp<V6>(kNode6, kPodAtPeer2V6)), kEthLen, MERINO_HOST_DRIVER);
       break;
     case Program::wire_xdp:

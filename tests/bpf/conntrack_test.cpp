@@ -5,7 +5,7 @@
 
 #include "bpf/fixture.h"
 
-namespace merino::test {
+namespace merino::test::conntrack_test {
 
 namespace {
 
@@ -238,4 +238,4 @@ TEST_F(Conntrack, IsAskedInThisNamespace) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::conntrack_test

@@ -4,7 +4,7 @@
 #include "bpf/cases.h"
 #include "bpf/fixture.h"
 
-namespace merino::test {
+namespace merino::test::direct_test {
 
 namespace {
 
@@ -103,4 +103,4 @@ TEST_F(Direct, SwitchedOffForgeriesAreDroppedAllTheSame) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::direct_test

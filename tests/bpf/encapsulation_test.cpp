@@ -7,7 +7,7 @@
 #include "bpf/cases.h"
 #include "bpf/fixture.h"
 
-namespace merino::test {
+namespace merino::test::encapsulation_test {
 
 namespace {
 
@@ -146,4 +146,4 @@ TEST_F(Encapsulation, UpdatesTheChecksumAcrossTheCarry) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::encapsulation_test

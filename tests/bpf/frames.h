@@ -45,6 +45,14 @@ template <class Ip = Tins::IP>
 Ip ping(const std::string& src, const std::string& dst);
 template <class Ip = Tins::IP>
 Ip sctp(const std::string& src, const std::string& dst);
+template <>
+Tins::IP ping(const std::string& src, const std::string& dst);
+template <>
+V6 ping(const std::string& src, const std::string& dst);
+template <>
+Tins::IP sctp(const std::string& src, const std::string& dst);
+template <>
+V6 sctp(const std::string& src, const std::string& dst);
 // UDP with other ports.
 template <class Ip = Tins::IP>
 Ip udp_ports(const std::string& src, const std::string& dst, uint16_t sport, uint16_t dport);

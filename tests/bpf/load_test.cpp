@@ -8,7 +8,7 @@
 #include "bpf/loaded_wire_xdp.h"
 #include "datapath/convert.h"
 
-namespace merino::test {
+namespace merino::test::load_test {
 
 namespace {
 
@@ -74,4 +74,4 @@ TEST_F(Load, WithoutMapsSendsNothing) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::load_test

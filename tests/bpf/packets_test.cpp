@@ -16,7 +16,7 @@
 #include "bpf/loaded_wire_xdp.h"
 #include "bpf/packet_rules.h"
 
-namespace merino::test {
+namespace merino::test::packets_test {
 namespace {
 
 constexpr int kBatch = 20000;  // for each program and configuration
@@ -416,4 +416,4 @@ TEST_P(Packets, AreJudgedAsTheRulesSay) {
 }
 
 }  // namespace
-}  // namespace merino::test
+}  // namespace merino::test::packets_test

@@ -8,7 +8,7 @@
 #include "bpf/fixture.h"
 #include "datapath/convert.h"
 
-namespace merino::test {
+namespace merino::test::peer_lookup_test {
 
 namespace {
 
@@ -117,4 +117,4 @@ TEST_F(PeerLookup, FindsEachOf65000) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::peer_lookup_test

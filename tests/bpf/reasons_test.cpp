@@ -8,7 +8,7 @@
 #include "bpf/conntrack.h"
 #include "bpf/fixture.h"
 
-namespace merino::test {
+namespace merino::test::reasons_test {
 
 namespace {
 
@@ -78,4 +78,4 @@ TEST(ReasonsTable, HasACaseAndACounterExampleForEachReason) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::reasons_test

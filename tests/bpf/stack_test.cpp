@@ -3,7 +3,7 @@
 
 #include "bpf/attached_fixture.h"
 
-namespace merino::test {
+namespace merino::test::stack_test {
 
 namespace {
 
@@ -66,4 +66,4 @@ TEST_F(NextProgram, WhatTheStackGetsReachesIt) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::stack_test

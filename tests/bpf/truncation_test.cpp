@@ -5,7 +5,7 @@
 #include "bpf/cases.h"
 #include "bpf/fixture.h"
 
-namespace merino::test {
+namespace merino::test::truncation_test {
 
 namespace {
 
@@ -124,4 +124,4 @@ TEST_F(Truncation, OfAPacketTooLongForItsLengthField) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::truncation_test

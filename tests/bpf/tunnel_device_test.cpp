@@ -5,7 +5,7 @@
 #include "bpf/attached_fixture.h"
 #include "bpf/cases.h"
 
-namespace merino::test {
+namespace merino::test::tunnel_device_test {
 
 namespace {
 
@@ -136,4 +136,4 @@ TEST_F(TunnelDevice, CarriesATunnelOfAPod) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::tunnel_device_test

@@ -5,7 +5,7 @@
 #include "bpf/attached_fixture.h"
 #include "bpf/cases.h"
 
-namespace merino::test {
+namespace merino::test::udp_test {
 
 namespace {
 
@@ -184,4 +184,4 @@ TEST_F(UdpBackend, KeepsTcpSegmentsOfTheMtuWhole) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::udp_test

@@ -7,7 +7,7 @@
 #include "bpf/attached_fixture.h"
 #include "bpf/cases.h"
 
-namespace merino::test {
+namespace merino::test::v6_test {
 
 namespace {
 
@@ -250,4 +250,4 @@ TEST_F(V6Tunnel, JudgesTheSenderBehindTheDriver) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::v6_test

@@ -15,7 +15,7 @@
 #include "bpf/fixture.h"
 #include "bpf/loaded_wire_xdp.h"
 
-namespace merino::test {
+namespace merino::test::wire_xdp_test {
 
 namespace {
 
@@ -152,4 +152,4 @@ TEST_F(WireXdp, WithoutATunnelEverythingPasses) {
 
 }  // namespace
 
-}  // namespace merino::test
+}  // namespace merino::test::wire_xdp_test

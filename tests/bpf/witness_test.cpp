@@ -12,7 +12,7 @@
 #include "bpf/cases.h"
 #include "bpf/fixture.h"
 
-namespace merino::test {
+namespace merino::test::witness_test {
 namespace {
 
 uint64_t monotonic_ns() {
@@ -218,4 +218,4 @@ TEST_F(Witness, WatchingChangesNothing) {
 }
 
 }  // namespace
-}  // namespace merino::test
+}  // namespace merino::test::witness_test

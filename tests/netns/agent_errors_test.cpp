@@ -11,7 +11,7 @@
 #include "lab/traffic.h"
 #include "support/slowdown.h"
 
-namespace merino::lab {
+namespace merino::lab::agent_errors_test {
 namespace {
 
 using testing::HasSubstr;
@@ -152,4 +152,4 @@ TEST(Agent, ErrorsAreLoggedOnceNotInALoop) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::agent_errors_test

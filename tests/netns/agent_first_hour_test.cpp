@@ -9,7 +9,7 @@
 
 #include "lab/lab.h"
 
-namespace merino::lab {
+namespace merino::lab::agent_first_hour_test {
 namespace {
 
 using testing::AllOf;
@@ -142,4 +142,4 @@ TEST(Log, JsonOnRequest) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::agent_first_hour_test

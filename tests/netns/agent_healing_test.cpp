@@ -8,7 +8,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::agent_healing_test {
 namespace {
 
 enum class Told { by_event, by_full_check };
@@ -163,4 +163,4 @@ TEST_P(UplinkMoves, TheOthersFollow) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::agent_healing_test

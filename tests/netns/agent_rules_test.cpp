@@ -9,7 +9,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::agent_rules_test {
 namespace {
 
 using testing::HasSubstr;
@@ -177,4 +177,4 @@ TEST(Forward, OpenPoliciesAreLeftAlone) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::agent_rules_test

@@ -9,7 +9,7 @@
 #include "lab/traffic.h"
 #include "lab/two_nodes.h"
 
-namespace merino::lab {
+namespace merino::lab::agent_test {
 namespace {
 
 using testing::HasSubstr;
@@ -164,4 +164,4 @@ TEST(Agent, ALeaseOfAnotherBackendIsNamedAndIgnored) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::agent_test

@@ -4,7 +4,7 @@
 #include "backends_fixture.h"
 #include "lab/load.h"
 
-namespace merino::lab {
+namespace merino::lab::backends_change_test {
 namespace {
 
 using testing::HasSubstr;
@@ -136,4 +136,4 @@ TEST_P(Change, OneBackendForAnother) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::backends_change_test

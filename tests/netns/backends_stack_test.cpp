@@ -5,7 +5,7 @@
 #include "backends_fixture.h"
 #include "lab/kube_proxy.h"
 
-namespace merino::lab {
+namespace merino::lab::backends_stack_test {
 namespace {
 
 using testing::HasSubstr;
@@ -168,4 +168,4 @@ TEST_P(Stack, NodesSayWhatDoesNotPass) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::backends_stack_test

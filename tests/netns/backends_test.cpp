@@ -2,7 +2,7 @@
 // flannel makes it; on one segment and behind a router; every protocol in every size, and the fast path for what is plain.
 #include "backends_fixture.h"
 
-namespace merino::lab {
+namespace merino::lab::backends_test {
 namespace {
 
 class Backends : public testing::TestWithParam<PodNetwork> {
@@ -102,4 +102,4 @@ TEST_P(Backends, HostsAndPodsReachEachOther) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::backends_test

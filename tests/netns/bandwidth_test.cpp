@@ -8,7 +8,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::bandwidth_test {
 namespace {
 
 constexpr const char* kConflist = R"({"cniVersion":"1.0.0","name":"cbr0","plugins":[
@@ -58,4 +58,4 @@ TEST_F(Bandwidth, WhatAPodGetsIsLimited) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::bandwidth_test

@@ -19,7 +19,7 @@
 #include "lab/traffic.h"
 #include "support/sanitizer.h"
 
-namespace merino::lab {
+namespace merino::lab::churn_test {
 namespace {
 
 using nlohmann::json;
@@ -339,4 +339,4 @@ TEST_F(Churn, NodeIsAsTheModelSays) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::churn_test

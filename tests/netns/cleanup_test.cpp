@@ -7,7 +7,7 @@
 #include "lab/matrix.h"
 #include "moving_node.h"
 
-namespace merino::lab {
+namespace merino::lab::cleanup_test {
 namespace {
 
 using testing::HasSubstr;
@@ -145,4 +145,4 @@ TEST_F(Return, NothingIsLeftOfANodeWithoutPods) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cleanup_test

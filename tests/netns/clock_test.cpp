@@ -12,7 +12,7 @@
 #include "lab/lab.h"
 #include "lab/load.h"
 
-namespace merino::lab {
+namespace merino::lab::clock_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -121,4 +121,4 @@ TEST_P(ClockIsSet, NothingEndsAndNothingIsLost) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::clock_test

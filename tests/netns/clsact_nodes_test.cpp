@@ -10,7 +10,7 @@
 #include "lab/load.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::clsact_nodes_test {
 namespace {
 
 // merinod and the plugin by without_tcx.
@@ -108,4 +108,4 @@ TEST(ClsactBandwidth, IsKeptAndThePodIsChecked) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::clsact_nodes_test

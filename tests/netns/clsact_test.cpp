@@ -13,7 +13,7 @@
 #include "datapath/programs.h"
 #include "without_tcx/refuse.h"
 
-namespace merino {
+namespace merino::clsact_test {
 namespace {
 
 using testing::HasSubstr;
@@ -93,4 +93,4 @@ TEST_F(Clsact, a_missing_interface_is_named) {
 }
 
 }  // namespace
-}  // namespace merino
+}  // namespace merino::clsact_test

@@ -6,7 +6,7 @@
 #include "lab/counters.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_add_test {
 namespace {
 
 using nlohmann::json;
@@ -244,4 +244,4 @@ TEST_F(CniAdd, a_failure_at_any_stage_unwinds_all_of_it) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_add_test

@@ -4,7 +4,7 @@
 #include "abi.h"
 #include "cni_node.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_check_test {
 namespace {
 
 using nlohmann::json;
@@ -103,4 +103,4 @@ TEST_F(CniCheck, status_51_without_programs) {
 TEST_F(CniCheck, status_names_a_bad_configuration) { EXPECT_EQ(node_.error("STATUS", cni_conf(R"("ipam":{"ranges":[[]]})"))["code"], 7); }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_check_test

@@ -6,7 +6,7 @@
 
 #include "cni_node.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_crash_test {
 namespace {
 
 using nlohmann::json;
@@ -71,4 +71,4 @@ INSTANTIATE_TEST_SUITE_P(killed, CniCrash, testing::Combine(testing::ValuesIn(kS
                          [](const auto& test) { return std::string(std::get<0>(test.param).name) + "_" + std::get<1>(test.param); });
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_crash_test

@@ -5,7 +5,7 @@
 #include "cni_node.h"
 #include "lab/counters.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_del_test {
 namespace {
 
 using nlohmann::json;
@@ -184,4 +184,4 @@ TEST_F(CniDel, gc_is_not_confused_by_hostile_files) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_del_test

@@ -8,7 +8,7 @@
 #include "lab/traffic.h"
 #include "support/golden.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_dual_stack_test {
 namespace {
 
 using nlohmann::json;
@@ -269,4 +269,4 @@ TEST_F(CniDualStack, PortmapMapsBothFamilies) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_dual_stack_test

@@ -4,7 +4,7 @@
 #include "cni_node.h"
 #include "support/golden.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_flannel_test {
 namespace {
 
 using nlohmann::json;
@@ -187,4 +187,4 @@ TEST_F(CniFlannel, GcTakesWhatIsNotValid) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_flannel_test

@@ -8,7 +8,7 @@
 #include "cni_node.h"
 #include "lab/counters.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_many_test {
 namespace {
 
 using nlohmann::json;
@@ -98,4 +98,4 @@ TEST_F(CniMany, takes_over_from_bridge_and_host_local_and_gives_back) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_many_test

@@ -4,7 +4,7 @@
 
 #include "cni_node.h"
 
-namespace merino::lab {
+namespace merino::lab::cni_reboot_test {
 namespace {
 
 using nlohmann::json;
@@ -64,4 +64,4 @@ TEST_F(CniReboot, WithinOneBootAddressesStayTaken) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::cni_reboot_test

@@ -3,7 +3,7 @@
 #include "backends_fixture.h"
 #include "lab/two_nodes.h"
 
-namespace merino::lab {
+namespace merino::lab::connectivity_test {
 namespace {
 
 struct Case {
@@ -129,4 +129,4 @@ TEST(SameNode, PodsReachEachOther) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::connectivity_test

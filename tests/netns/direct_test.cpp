@@ -4,7 +4,7 @@
 #include "backends_fixture.h"
 #include "lab/load.h"
 
-namespace merino::lab {
+namespace merino::lab::direct_test {
 namespace {
 
 using testing::AllOf;
@@ -251,4 +251,4 @@ TEST(HostGwErrors, APublicAddressThatIsNotTheUplinks) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::direct_test

@@ -4,7 +4,7 @@
 #include "etcd_source_fixture.h"
 #include "support/temp_dir.h"
 
-namespace merino::lab {
+namespace merino::lab::etcd_access_test {
 namespace {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
@@ -203,4 +203,4 @@ TEST_F(EtcdUsers, AnEtcdWithoutUsersNeedsNoneAndMayGetThemLater) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::etcd_access_test

@@ -7,7 +7,7 @@
 #include "etcd_source_fixture.h"
 #include "support/slowdown.h"
 
-namespace merino::lab {
+namespace merino::lab::etcd_away_test {
 namespace {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
@@ -171,4 +171,4 @@ TEST_F(ThreeMembers, AMemberThatIsCutOffIsLeftForTheOthers) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::etcd_away_test

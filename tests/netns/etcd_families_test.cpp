@@ -3,7 +3,7 @@
 
 #include "etcd_source_fixture.h"
 
-namespace merino::lab {
+namespace merino::lab::etcd_families_test {
 namespace {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
@@ -98,4 +98,4 @@ TEST_F(EtcdFamilies, NodesThatStartAtOnceOverlapInNeitherFamily) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::etcd_families_test

@@ -9,7 +9,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::etcd_node_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -107,4 +107,4 @@ TEST_F(EtcdNodes, AReservationIsHonoured) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::etcd_node_test

@@ -4,7 +4,7 @@
 
 #include "etcd_source_fixture.h"
 
-namespace merino::lab {
+namespace merino::lab::etcd_source_test {
 namespace {
 
 using namespace merino::test;  // NOLINT(google-build-using-namespace)
@@ -294,4 +294,4 @@ TEST_F(EtcdSource, NodesThatStartAtOnceGetSubnetsOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::etcd_source_test

@@ -13,7 +13,7 @@
 #include "cni_node.h"
 #include "support/sanitizer.h"
 
-namespace merino::lab {
+namespace merino::lab::faults_test {
 namespace {
 
 using nlohmann::json;
@@ -227,4 +227,4 @@ TEST_F(CniFaults, KilledAtRandom) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::faults_test

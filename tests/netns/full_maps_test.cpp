@@ -12,7 +12,7 @@
 #include "lab/lab.h"
 #include "lab/load.h"
 
-namespace merino::lab {
+namespace merino::lab::full_maps_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -150,4 +150,4 @@ TEST_F(FullMaps, APodWhoseEntryDoesNotFitAnyMoreIsNamed) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::full_maps_test

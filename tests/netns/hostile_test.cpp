@@ -6,7 +6,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::hostile_test {
 namespace {
 
 using testing::HasSubstr;
@@ -98,4 +98,4 @@ TEST_F(Hostile, TheAgentKeepsNoCapabilityThatItDoesNotNeed) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::hostile_test

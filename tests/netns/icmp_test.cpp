@@ -10,7 +10,7 @@
 #include "lab/matrix.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::icmp_test {
 namespace {
 
 using testing::HasSubstr;
@@ -102,4 +102,4 @@ TEST(Underlay, CongestionMarksReachThePod) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::icmp_test

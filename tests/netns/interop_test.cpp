@@ -8,7 +8,7 @@
 #include "lab/matrix.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::interop_test {
 namespace {
 
 void expect_full_matrix(std::initializer_list<const Pod*> pods, uint64_t bulk) {
@@ -68,4 +68,4 @@ TEST(Interop, ThreeNodesAndTheRestartOfEach) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::interop_test

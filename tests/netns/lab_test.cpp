@@ -12,7 +12,7 @@
 #include "lab/matrix.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::lab_test {
 namespace {
 
 using testing::HasSubstr;
@@ -148,4 +148,4 @@ TEST(Harness, FailuresSayWhatWasPrinted) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::lab_test

@@ -9,7 +9,7 @@
 #include "lab/lab.h"
 #include "merinoctl_run.h"
 
-namespace merino::lab {
+namespace merino::lab::merinoctl_broken_test {
 namespace {
 
 using nlohmann::json;
@@ -173,4 +173,4 @@ TEST(FirstHourCheck, BrNetfilterWherePodsOfFlannelNeedIt) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::merinoctl_broken_test

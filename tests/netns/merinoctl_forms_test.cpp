@@ -13,7 +13,7 @@
 #include "lab/pod_network.h"
 #include "merinoctl_run.h"
 
-namespace merino::lab {
+namespace merino::lab::merinoctl_forms_test {
 namespace {
 
 using nlohmann::json;
@@ -184,4 +184,4 @@ TEST_F(Forms, ATerminalOf80ColumnsHoldsThem) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::merinoctl_forms_test

@@ -11,7 +11,7 @@
 #include "lab/traffic.h"
 #include "merinoctl_run.h"
 
-namespace merino::lab {
+namespace merino::lab::merinoctl_test {
 namespace {
 
 using nlohmann::json;
@@ -423,4 +423,4 @@ TEST(MerinoctlAlone, SaysWhatIsMissingOnAHostWithoutMerino) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::merinoctl_test

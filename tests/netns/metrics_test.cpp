@@ -14,7 +14,7 @@
 #include "lab/traffic.h"
 #include "support/slowdown.h"
 
-namespace merino::lab {
+namespace merino::lab::metrics_test {
 namespace {
 
 using nlohmann::json;
@@ -169,4 +169,4 @@ TEST(Metrics, OffUnlessAskedFor) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::metrics_test

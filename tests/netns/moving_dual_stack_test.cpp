@@ -4,7 +4,7 @@
 #include "lab/matrix.h"
 #include "moving_node.h"
 
-namespace merino::lab {
+namespace merino::lab::moving_dual_stack_test {
 namespace {
 
 using testing::AllOf;
@@ -117,4 +117,4 @@ TEST_F(MovingDualStack, ABridgeIsMadeWithBothGateways) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::moving_dual_stack_test

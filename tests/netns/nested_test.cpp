@@ -2,7 +2,7 @@
 // what was decapsulated as one large packet can be sent on as one.
 #include "backends_fixture.h"
 
-namespace merino::lab {
+namespace merino::lab::nested_test {
 namespace {
 
 constexpr int kVxlanOverIpv4 = 50;  // bytes of headers
@@ -144,4 +144,4 @@ TEST(EngineInPodWithSmallMtu, SenderLearnsIt) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::nested_test

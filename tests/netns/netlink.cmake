@@ -2,3 +2,4 @@
 merino_gtest(netlink_test LABEL netns
   SOURCES netlink_test.cpp netlink_bridge_test.cpp netlink_vxlan_test.cpp netlink_route_test.cpp
   LINK merino_netlink)
+merino_compile_together(netlink_test)

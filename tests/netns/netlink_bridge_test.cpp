@@ -3,7 +3,7 @@
 
 #include "netlink_fixture.h"
 
-namespace merino {
+namespace merino::netlink_bridge_test {
 namespace {
 
 using testing::HasSubstr;
@@ -68,4 +68,4 @@ TEST_F(Proxies, OfAMissingInterface) {
 }
 
 }  // namespace
-}  // namespace merino
+}  // namespace merino::netlink_bridge_test

@@ -6,7 +6,7 @@
 
 #include "netlink_fixture.h"
 
-namespace merino {
+namespace merino::netlink_route_test {
 namespace {
 
 using testing::HasSubstr;
@@ -247,4 +247,4 @@ TEST_F(Routes, UnreachableIsUnavailable) {
 }
 
 }  // namespace
-}  // namespace merino
+}  // namespace merino::netlink_route_test

@@ -10,7 +10,7 @@
 
 #include "netlink_fixture.h"
 
-namespace merino {
+namespace merino::netlink_test {
 namespace {
 
 using testing::Contains;
@@ -476,4 +476,4 @@ TEST_F(Sysctl, IsOfTheThreadsNamespace) {
 }
 
 }  // namespace
-}  // namespace merino
+}  // namespace merino::netlink_test

@@ -6,7 +6,7 @@
 
 #include "netlink_fixture.h"
 
-namespace merino {
+namespace merino::netlink_vxlan_test {
 namespace {
 
 using testing::HasSubstr;
@@ -222,4 +222,4 @@ TEST_F(Vxlan, WrongSpecsAreRefusedAndLeaveNothing) {
 }
 
 }  // namespace
-}  // namespace merino
+}  // namespace merino::netlink_vxlan_test

@@ -6,7 +6,7 @@
 #include "lab/traffic.h"
 #include "lab/two_nodes.h"
 
-namespace merino::lab {
+namespace merino::lab::others_test {
 namespace {
 
 // A classifier on a device's ingress, as a monitoring agent would attach it.
@@ -73,4 +73,4 @@ TEST(OtherPrograms, CaptureOnTheUplink) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::others_test

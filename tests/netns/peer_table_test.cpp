@@ -10,7 +10,7 @@
 #include "datapath/map.h"
 #include "datapath/programs.h"
 
-namespace merino {
+namespace merino::peer_table_test {
 
 namespace {
 
@@ -188,4 +188,4 @@ TEST_F(PeerTableTest, PutsInWhatFitsWhenAMapIsFull) {
 
 }  // namespace
 
-}  // namespace merino
+}  // namespace merino::peer_table_test

@@ -10,7 +10,7 @@
 #include "lab/traffic.h"
 #include "lab/two_nodes.h"
 
-namespace merino::lab {
+namespace merino::lab::restart_test {
 namespace {
 
 // Everything of a node that must not change.
@@ -111,4 +111,4 @@ TEST(AgentDown, PodsComeAndGo) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::restart_test

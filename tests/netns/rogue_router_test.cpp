@@ -7,7 +7,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::rogue_router_test {
 namespace {
 
 constexpr int kCount = 3;
@@ -117,4 +117,4 @@ TEST_F(RogueRouter, ClaimsOfAnothersAddressDoNotMatter) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::rogue_router_test

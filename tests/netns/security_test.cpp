@@ -8,7 +8,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::security_test {
 namespace {
 
 constexpr int kPort = 7600;
@@ -134,4 +134,4 @@ TEST_P(VxlanSecurity, WrongVni) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::security_test

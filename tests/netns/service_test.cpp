@@ -10,7 +10,7 @@
 #include "lab/lab.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::service_test {
 namespace {
 
 constexpr int kBackendPort = 8080;
@@ -216,4 +216,4 @@ TEST_F(Services, HostPortByPortmap) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::service_test

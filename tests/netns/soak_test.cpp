@@ -13,7 +13,7 @@
 #include "lab/load.h"
 #include "support/sanitizer.h"
 
-namespace merino::lab {
+namespace merino::lab::soak_test {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -199,4 +199,4 @@ TEST_F(Soak, NothingIsLostAndNothingGrows) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::soak_test

@@ -8,7 +8,7 @@
 #include "lab/matrix.h"
 #include "moving_node.h"
 
-namespace merino::lab {
+namespace merino::lab::takeover_test {
 namespace {
 
 using testing::HasSubstr;
@@ -197,4 +197,4 @@ TEST_F(TakeoverOfNftables, NothingOfThemIsLeft) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::takeover_test

@@ -11,7 +11,7 @@
 #include "lab/traffic.h"
 #include "lab/two_nodes.h"
 
-namespace merino::lab {
+namespace merino::lab::upgrade_test {
 namespace {
 
 using testing::HasSubstr;
@@ -201,4 +201,4 @@ TEST(Downgrade, IsRefusedAndThePodsGoOn) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::upgrade_test

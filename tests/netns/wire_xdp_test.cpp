@@ -12,7 +12,7 @@
 #include "lab/matrix.h"
 #include "lab/traffic.h"
 
-namespace merino::lab {
+namespace merino::lab::wire_xdp_test {
 namespace {
 
 using nlohmann::json;
@@ -229,4 +229,4 @@ TEST(WireXdpBesideOthers, WhereTheDriverCannot) {
 }
 
 }  // namespace
-}  // namespace merino::lab
+}  // namespace merino::lab::wire_xdp_test

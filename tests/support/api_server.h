@@ -24,6 +24,12 @@
 #include "support/kube_node.h"
 #include "support/temp_dir.h"
 
+#if defined(__SANITIZE_THREAD__)
+// cpp-httplib is built without the sanitizer, which does not see that one of its threads makes a function's static variable before the
+// others read it.
+extern "C" [[gnu::used]] inline const char* __tsan_default_suppressions() { return "race:libcpp-httplib\n"; }
+#endif
+
 namespace merino::test {
 
 class ApiServer {

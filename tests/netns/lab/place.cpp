@@ -45,8 +45,6 @@ Pipe make_pipe() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-int outcome(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
-
 // Feeds `input` and collects both outputs until both are closed; false at the deadline.
 bool converse(Fd in, Fd out, Fd err, const std::string& input, Output& output, Clock::time_point deadline) {
   ::fcntl(in.get(), F_SETFL, O_NONBLOCK);
@@ -77,6 +75,8 @@ bool converse(Fd in, Fd out, Fd err, const std::string& input, Output& output, C
 
 }  // namespace
 
+int exit_code_of(int wait_status) { return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status); }
+
 Process& Process::operator=(Process&& other) noexcept {
   if (this == &other) return *this;
   kill();
@@ -89,7 +89,7 @@ Process& Process::operator=(Process&& other) noexcept {
 bool Process::running() {
   int status = 0;
   if (pid_ > 0 && ::waitpid(pid_, &status, WNOHANG) == pid_) {
-    exit_code_ = outcome(status);
+    exit_code_ = exit_code_of(status);
     pid_ = -1;
   }
   return pid_ > 0;
@@ -111,7 +111,7 @@ void Process::kill() {
   ::kill(-pid_, SIGKILL);
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
-  exit_code_ = outcome(status);
+  exit_code_ = exit_code_of(status);
   pid_ = -1;
 }
 
@@ -170,7 +170,7 @@ Output Place::run(const std::string& command, const std::string& input, std::chr
   }
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  output.exit_code = outcome(status);
+  output.exit_code = exit_code_of(status);
   return output;
 }
 

@@ -19,8 +19,11 @@ class Failure : public std::runtime_error {
 
 inline constexpr std::chrono::seconds kCommandTimeout{30};
 
+// 128 + n if signal n ended it.
+int exit_code_of(int wait_status);
+
 struct Output {
-  int exit_code = 0;  // 128 + n if signal n ended it
+  int exit_code = 0;  // as exit_code_of()
   std::string out;
   std::string err;
   [[nodiscard]] bool ok() const { return exit_code == 0; }

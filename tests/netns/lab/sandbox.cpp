@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "lab/place.h"
+
 namespace merino::lab {
 namespace {
 
@@ -26,8 +28,6 @@ void make_mounts() {
   if (::mount("tmpfs", kSharedDir, "tmpfs", 0, "mode=755") != 0) die("mount a tmpfs at /media");
 }
 
-int outcome(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
-
 // Process 1 of the new PID namespace: collects whatever becomes its child, ends with the worker, and the kernel kills the rest.
 [[noreturn]] void be_init(const std::function<int()>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -39,7 +39,7 @@ int outcome(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 +
   int status = 0;
   for (;;) {
     const pid_t ended = ::wait(&status);
-    if (ended == worker) std::_Exit(outcome(status));
+    if (ended == worker) std::_Exit(exit_code_of(status));
     if (ended < 0 && errno != EINTR) die("wait");
   }
 }
@@ -54,7 +54,7 @@ int run_in_sandbox(const std::function<int()>& body) {
   if (init == 0) be_init(body);
   int status = 0;
   while (::waitpid(init, &status, 0) < 0 && errno == EINTR) continue;
-  return outcome(status);
+  return exit_code_of(status);
 }
 
 }  // namespace merino::lab

@@ -12,7 +12,7 @@
 namespace merino::lab {
 namespace {
 
-TrafficResult parse(const std::string& text) {
+TrafficResult parse_result(const std::string& text) {
   TrafficResult result;
   result.line = text;
   const auto json = nlohmann::json::parse(text, nullptr, false);
@@ -37,14 +37,14 @@ TrafficServer::TrafficServer(const Place& where, int port, const std::string& ar
 
 TrafficResult traffic(const Place& where, const std::string& arguments) {
   const Output output = where.run(fmt::format("exec {} {}", TRAFFIC, arguments), "", std::chrono::seconds(60));
-  return parse(output.out + output.err);
+  return parse_result(output.out + output.err);
 }
 
 Process start_traffic(const Place& where, const std::string& arguments) {
   return where.start(fmt::format("exec {} {}", TRAFFIC, arguments));
 }
 
-TrafficResult traffic_result(const Process& process) { return parse(process.log()); }
+TrafficResult traffic_result(const Process& process) { return parse_result(process.log()); }
 
 std::string endpoint(const std::string& address, int port) {
   return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, port) : fmt::format("[{}]:{}", address, port);
