@@ -1,5 +1,5 @@
 option(MERINO_TESTS "build the tests" OFF)
-set(MERINO_SANITIZE "" CACHE STRING "sanitizers for userspace: address,undefined or thread")
+set(MERINO_SANITIZE "" CACHE STRING "sanitizers for userspace: address,undefined,float-cast-overflow or thread")
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)

@@ -399,6 +399,8 @@ TEST(AgentStatus, BrokenFilesAreErrors) {
     return status ? "accepted" : status.error().message();
   };
   EXPECT_THAT(broken("\"pid\":", "\"pit\":"), HasSubstr("pid"));
+  for (const std::string other : {"1e300", "1.5", "true"})
+    EXPECT_THAT(broken("\"pid\":", "\"pid\": " + other + ", \"was\":"), HasSubstr("pid")) << other;
   EXPECT_THAT(broken("\"10.244.98.0/24\"", "\"here\""), HasSubstr("network.subnet"));
   EXPECT_EQ(broken("\"host_notices\": [],", ""), "accepted") << "an agent of before did not write them";
   EXPECT_THAT(broken("\"host_notices\": []", "\"host_notices\": 3"), HasSubstr("host_notices"));

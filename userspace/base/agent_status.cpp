@@ -1,6 +1,8 @@
 #include "base/agent_status.h"
 
 #include <nlohmann/json.hpp>
+#include <type_traits>
+#include <utility>
 
 #include "base/file.h"
 
@@ -42,7 +44,14 @@ class ObjectReader {
   template <class T>
   void get(const char* key, T& value) const {
     try {
-      value = object_.at(key).get<T>();
+      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+        // Not get<T>(): it converts fractions too, whatever their size.
+        const auto number = object_.at(key).template get_ref<const json::number_integer_t&>();
+        if (!std::in_range<T>(number)) return complain(key);
+        value = static_cast<T>(number);
+      } else {
+        value = object_.at(key).template get<T>();
+      }
     } catch (const json::exception&) {
       complain(key);
     }

@@ -59,8 +59,8 @@ Result<std::vector<ReportedLease>> load_lease_report(const std::string& path) {
     std::vector<ReportedLease> leases;
     for (const Json& each : Json::parse(*text)) {
       leases.push_back({each.at("key").get<std::string>(), each.at("subnet").get<std::string>(), each.at("node").get<std::string>(),
-                        each.at("backend").get<std::string>(), each.at("expires").get<int64_t>(), each.at("state").get<std::string>(),
-                        each.at("why").get<std::string>(), each.value("name", "")});
+                        each.at("backend").get<std::string>(), each.at("expires").get_ref<const Json::number_integer_t&>(),
+                        each.at("state").get<std::string>(), each.at("why").get<std::string>(), each.value("name", "")});
     }
     return leases;
   } catch (const Json::exception& broken) {

@@ -13,6 +13,7 @@ namespace merino {
 namespace {
 
 constexpr size_t kLargestFile = 1U << 20U;
+constexpr size_t kLongestReason = 400;
 
 struct RefusedKey {
   const char* key;
@@ -100,9 +101,14 @@ Result<std::string> Kubeconfig::required(const YAML::Node& map, const std::strin
 Result<Kubeconfig::Text> Kubeconfig::file(const YAML::Node& map, const std::string& where, const char* key) const {
   const auto name = TRY(text(map, where, key));
   if (!name) return std::nullopt;
+  if (name->find('\0') != std::string::npos) {
+    return with_remedy(fail(ErrorKind::invalid, "{}: {}.{} has a zero byte, as no file's name has", path_, where, key), "correct it");
+  }
   const std::string full = std::filesystem::path(*name).is_absolute() ? *name : (directory_ / *name).string();
   if (auto content = read_file(full, kLargestFile); !content) {
-    return with_remedy(in_context(std::move(content).error(), fmt::format("{}: {}.{}", path_, where, key)),
+    Error error = std::move(content).error();
+    error.what = printable(error.what, kLongestReason);
+    return with_remedy(in_context(std::move(error), fmt::format("{}: {}.{}", path_, where, key)),
                        "names are relative to the kubeconfig; merinod must be able to read the file");
   }
   return full;

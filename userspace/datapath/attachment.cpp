@@ -42,7 +42,7 @@ Result<Attachment> from_json(const json& record) {
   out.ifname = record.at("ifname").get<std::string>();
   out.netns = record.at("netns").get<std::string>();
   out.host_ifname = record.at("hostIfname").get<std::string>();
-  out.host_ifindex = record.at("hostIfindex").get<unsigned>();
+  out.host_ifindex = static_cast<unsigned>(record.at("hostIfindex").get_ref<const json::number_integer_t&>());
   out.pod_mac = TRY(MacAddress::parse(record.at("podMAC").get<std::string>()));
   out.host_mac = TRY(MacAddress::parse(record.at("hostMAC").get<std::string>()));
   for (const json& address : record.at("addresses")) out.addresses.push_back(TRY(Prefix::parse(address.get<std::string>())));
