@@ -49,7 +49,7 @@ set(CPACK_PACKAGE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/package)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# iptables: the rules of kube-proxy and Docker may be in the legacy tables. modprobe: nf_conntrack. conntrack: what --cleanup makes the kernel
+# nftables: merino's own rules. iptables: the rules of kube-proxy and Docker may be in the legacy tables. modprobe: nf_conntrack. conntrack: what --cleanup makes the kernel
 # forget.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "conntrack, iptables, kmod, nftables")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "containernetworking-plugins")

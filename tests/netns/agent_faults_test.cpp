@@ -109,11 +109,14 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
 
   static bool says(const Process& agent, const char* text) { return agent.log().find(text) != std::string::npos; }
 
+  // Not merinod's own end, but the loader's or LeakSanitizer's.
+  static bool others_ended(int code, const Process& agent) { return code == test::kLoaderFailed || test::leak_check_failed(agent.log()); }
+
   // strace does not pass signals on.
   void stop(Process& agent) {
     (void)a_.run("kill -TERM $(head -n 1 /run/merino/merinod.lock)");
     const int code = agent.wait();
-    EXPECT_TRUE(code == 0 || code == test::kLoaderFailed || test::leak_check_failed(agent.log())) << code << agent.log();
+    EXPECT_TRUE(code == 0 || others_ended(code, agent)) << code << agent.log();
   }
 
   // Of the thread that makes most of them: strace counts for each by itself.
@@ -173,7 +176,7 @@ class AgentCallFails : public testing::TestWithParam<Fault> {
     ended_++;
     const bool injected = has_failed();  // the next one's trace is another
     const int code = agent.wait();
-    EXPECT_TRUE(code <= 1 || code == test::kLoaderFailed || test::leak_check_failed(agent.log())) << code << agent.log();
+    EXPECT_TRUE(code <= 1 || others_ended(code, agent)) << code << agent.log();
     EXPECT_TRUE(code != 1 || says(agent, std::strerror(GetParam().number))) << agent.log();
     Process next = start_with(0);
     EXPECT_TRUE(becomes_whole(next)) << state() << "instead of\n" << whole_ << agent.log() << next.log();

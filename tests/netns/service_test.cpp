@@ -14,6 +14,9 @@ namespace merino::lab::service_test {
 namespace {
 
 constexpr int kBackendPort = 8080;
+// Source ports of the client: from one of a translated connection, a direct one to the same backend would be the stack's.
+constexpr const char* kServicesPorts = "32768 44999";
+constexpr const char* kDirectPorts = "45000 60999";
 constexpr const char* kClusterIp = "10.96.0.10";
 constexpr int kServicePort = 80;
 constexpr int kNodePort = 30080;
@@ -27,7 +30,7 @@ class Services : public testing::Test {
     local_ = &a_.add_pod("local");
     remote_ = &b_.add_pod("remote");
     for (const Pod* pod : {client_, local_, remote_}) servers_.emplace_back(*pod, kBackendPort);
-    client_connects_from("32768 44999");
+    client_connects_from(kServicesPorts);
   }
 
   void client_connects_from(const std::string& ports) const {
@@ -59,15 +62,14 @@ class Services : public testing::Test {
 
   // Pods by their own addresses go the fast way, also now that there are rules and translated flows.
   void expect_fast_beside() const {
-    // From a port of a translated connection to the same backend it would be the stack's.
-    client_connects_from("45000 60999");
+    client_connects_from(kDirectPorts);
     const Counters before = a_.counters();
     for (const Pod* to : {local_, remote_}) {
       EXPECT_TRUE(ping(*client_, "-c 2 -i 0.01 " + to->address()).all()) << "through the stack";
       const TrafficResult result = traffic(*client_, "tcp --connections 5 --up 100000 --down 100000 --to " + backend(*to));
       EXPECT_TRUE(result.ok) << result.line;
     }
-    client_connects_from("32768 44999");
+    client_connects_from(kServicesPorts);
     const Counters counted = a_.counters() - before;
     EXPECT_GT(counted[MERINO_LOCAL], 50U) << counted.to_string();
     EXPECT_GT(counted[MERINO_ENCAP], 20U) << counted.to_string();
